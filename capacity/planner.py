@@ -22,7 +22,7 @@ from capacity.fleet.fallback_chain import fallback_chains
 from capacity.fleet.findings import assumptions_first, first_limit_exceeded, range_note, rejected, warnings
 from capacity.fleet.headroom import minimax_regret_option, quantile_options, spare_options, worthwhile_option
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, Base
+from capacity.fleet.outcome import Base
 from capacity.fleet.supply import Sized, self_hosted_usd_per_call
 from capacity.fleet.uncertainty import (
     error_bars,
@@ -47,6 +47,7 @@ from facts.reader import Quality, quality
 from loadgen.record import Run
 from neuron_bench.record import Bench
 from neuron_bench.step_model import StepModel
+from scenarios.demand import INTERACTIONS
 from scenarios.schema import Scenario
 
 

@@ -11,6 +11,7 @@ import json
 import numpy as np
 import pandas as pd
 
+from facts.tokens import PROMPT_CLASSES
 from host.environment import peakday_version
 from loadgen.record import Run
 
@@ -18,14 +19,13 @@ QUANTILES = {
     "p0p1": 0.001, "p1": 0.01, "p5": 0.05, "p10": 0.1, "p25": 0.25, "p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95,
     "p99": 0.99, "p99p9": 0.999,
 }  # fmt: skip
-PROMPT_PARTS = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h")
 
 
 def llmd_report(run: Run) -> str:
     """The report as text."""
     requests = run.calls if len(run.calls) else run.turns
     good = requests[requests["status"] == "ok"]
-    prompt = good[list(PROMPT_PARTS)].fillna(0).sum(axis=1) if len(run.calls) else pd.Series(dtype=float)
+    prompt = good[list(PROMPT_CLASSES)].fillna(0).sum(axis=1) if len(run.calls) else pd.Series(dtype=float)
     answer = good["output_tokens"].dropna() if "output_tokens" in good else pd.Series(dtype=float)
     document = {
         "version": "0.2",

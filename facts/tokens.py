@@ -37,3 +37,5 @@ class TokenCounts:
 
 TOKEN_CLASSES = tuple(field.name for field in fields(TokenCounts))
 """Their names, which are also the columns of every record: uncached input, cache read, writes by TTL, output."""
+PROMPT_CLASSES = TOKEN_CLASSES[:-1]
+"""Those that together are the prompt."""

@@ -12,7 +12,7 @@ from host.files import lines_of, open_text, read_text
 
 BYTES_MAX = 256_000_000
 """The record of a plan with all its draws has some megabytes, the samples of a bench some hundred."""
-_KINDS = {list: "list", str: "text", int: "number", float: "number", bool: "true or false"}
+KINDS = {list: "list", str: "text", int: "number", float: "number", bool: "true or false"}
 
 
 class JsonError(PeakdayError, ValueError):
@@ -29,7 +29,7 @@ def read_json_object(
     """
     value = parse_json(read_text(path, bytes_max, error=error), str(path), finite=finite, error=error)
     if not isinstance(value, dict):
-        raise error(f"{path}: a {_KINDS.get(type(value), 'null')}, expected keys and values")
+        raise error(f"{path}: a {KINDS.get(type(value), 'null')}, expected keys and values")
     return value
 
 

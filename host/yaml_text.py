@@ -14,6 +14,7 @@ import yaml
 
 from host.errors import PeakdayError
 from host.files import read_text
+from host.json_text import KINDS
 
 DEPTH_MAX = 60
 EVENTS_MAX = 500_000
@@ -132,7 +133,7 @@ def parse_yaml(
     except (yaml.YAMLError, ValueError, OverflowError, TypeError) as problem:
         raise error(f"{where}: {' '.join(str(problem).split())}; fix the YAML") from None
     if mapping and not isinstance(values, dict):
-        kind = "empty" if values is None else f"a {_KINDS.get(type(values), 'value')}"
+        kind = "empty" if values is None else f"a {KINDS.get(type(values), 'value')}"
         raise error(f"{where}: {kind}, expected keys and values{'; ' + start if start else ''}")
     return values
 
@@ -164,11 +165,8 @@ def read_yaml(path: Path, *, error: type[PeakdayError] = YamlError) -> dict[str,
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise error(f"{path}: a {_KINDS.get(type(values), 'value')}, expected keys and values")
+        raise error(f"{path}: a {KINDS.get(type(values), 'value')}, expected keys and values")
     return values
-
-
-_KINDS = {list: "list", str: "text", int: "number", float: "number", bool: "true or false"}
 
 
 def _check_events(text: str) -> None:

@@ -20,11 +20,11 @@ from host.errors import Exit
 from host.fetch import FetchError, connect, fetch, own_addresses
 from host.ports import is_loopback_url
 from host.redaction import shown_url
+from loadgen.job import KINDS
 from loadgen.targets.mapping import named_target, target_specs, text_with_values
 from peakday.config import FILE, Config
 from peakday.errors import CommandError
 
-KINDS = ("assistant", "openai", "bedrock", "http", "module")
 ANSWER_WITHIN_S = 3.0
 
 

@@ -15,12 +15,12 @@ from importlib.resources import files
 from pathlib import Path
 
 from facts import reader
+from facts.intents import COMPLEXITIES
 from host.checked import check
 from host.files import FileError, read_text
 from host.yaml_text import parse_yaml
 from scenarios.counts import step_counts
 from scenarios.errors import ScenarioError
-from scenarios.mix import COMPLEXITIES
 from scenarios.resolved import Resolved, resolved_of
 from scenarios.schema import Product, Scenario, Shape, Stream, Sum, Trace
 from scenarios.traces.arrivals import survey

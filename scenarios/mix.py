@@ -9,14 +9,8 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from facts.blocks import NotNegative, Seconds, Share, SomeSeconds
+from facts.intents import INTENTS
 from scenarios.base import Part, sums_to_one
-
-INTENTS = (
-    "product_question", "comparison", "recommendation", "product_search", "deals", "price_history", "price_alert",
-    "auto_buy", "reorder", "order_status", "order_change", "delivery", "returns_refunds", "payment", "account",
-    "account_memory", "web_lookup", "human_agent", "out_of_scope",
-)  # fmt: skip
-COMPLEXITIES = ("simple", "complex")
 
 
 class Lognormal(Part):

@@ -18,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from facts.blocks import Moment, Share, SomeSeconds
 from facts.stack import Switches
 from scenarios.base import Part, Range, sums_to_one
-from scenarios.mix import COMPLEXITIES, INTENTS, Count, Customers, IntentMix, Lognormal, Mix, World
+from scenarios.mix import Count, Customers, IntentMix, Lognormal, Mix, World
 from scenarios.objectives import (
     AbortIf,
     AssumedTokens,
@@ -34,8 +34,6 @@ from scenarios.shapes import Constant, CoolDown, DealDrops, Diurnal, FlashSpike,
 from scenarios.streams import Arrivals, Background, Client, Demand, Noise, PlannerQueries, PriceTicks, RuleStorm, Stream
 
 __all__ = [
-    "COMPLEXITIES",
-    "INTENTS",
     "SCHEMA",
     "AbortIf",
     "Arrivals",

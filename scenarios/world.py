@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from facts.intents import INTENTS
 from host.atomic import folder_aside
 from scenarios import shop as shops
 from scenarios import tool_plans
-from scenarios.schema import INTENTS, Scenario
+from scenarios.schema import Scenario
 from scenarios.seeds import random_stream
 from scenarios.sessions import Message
 from scenarios.utterance_files import PARTS, Utterance, utterances

@@ -15,14 +15,12 @@ from assistant.prompt import Prompt
 from assistant.settings import Stack
 from facts.decoding import FactsError
 from facts.reader import Model
+from facts.tokens import TOKEN_CLASSES
 from wire.spans import Row
 
 _BACKOFF_S = 0.2
 """First pause between attempts, doubled each time. Only used when the scenario asks for retries."""
 _PREFIX_COLUMNS = ("prefix_hash", "prefix_shared_tokens", "prefix_customer_tokens")
-_TOKEN_COLUMNS = (
-    "input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens",
-)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -198,7 +196,7 @@ class ModelCaller:
             "region": request.region,
             "max_tokens": request.max_tokens,
             **{column: getattr(prompt, column, None) for column in _PREFIX_COLUMNS},
-            **{column: getattr(usage, column, None) for column in _TOKEN_COLUMNS},
+            **{column: getattr(usage, column, None) for column in TOKEN_CLASSES},
             "ttft_s": reply.ttft_s if reply else None,
             "tpot_s": reply.tpot_s if reply else None,
             "e2e_s": reply.e2e_s if reply else self._clock() - began_s,

@@ -15,7 +15,8 @@ from typing import Any
 
 from assistant.errors import AssistantError
 from assistant.router import classifier
-from assistant.router.route import INTENTS, MessageRouter, Route
+from assistant.router.route import MessageRouter, Route
+from facts.intents import INTENTS
 from facts.stack import Router
 from host.tables import table_rows
 

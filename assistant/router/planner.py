@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from assistant.models.calls import CallLog, ModelCaller, Prepared
 from assistant.models.protocol import ModelRequest, NullListener
-from assistant.router.route import COMPLEXITIES, INTENTS, Planner
+from assistant.router.route import Planner
 from assistant.settings import Stack
+from facts.intents import COMPLEXITIES, INTENTS
 from facts.reader import Model
 
 _PROMPT = (

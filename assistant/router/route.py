@@ -13,14 +13,8 @@ from typing import Protocol
 
 from assistant.errors import ModelError
 from assistant.router import rules
+from facts.intents import COMPLEXITIES, INTENTS
 from facts.stack import Router
-
-INTENTS = (
-    "product_question", "comparison", "recommendation", "product_search", "deals", "price_history", "price_alert",
-    "auto_buy", "reorder", "order_status", "order_change", "delivery", "returns_refunds", "payment", "account",
-    "account_memory", "web_lookup", "human_agent", "out_of_scope",
-)  # fmt: skip
-COMPLEXITIES = ("simple", "complex")
 
 
 @dataclass(frozen=True, slots=True)

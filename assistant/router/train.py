@@ -21,7 +21,7 @@ import yaml
 
 from assistant.router.classifier import SCHEMA
 from assistant.router.features import BUCKETS, GROUPS, buckets
-from assistant.router.route import COMPLEXITIES, INTENTS
+from facts.intents import COMPLEXITIES, INTENTS
 
 _STRENGTH = 30.0
 """Inverse regularisation, chosen by cross-validation over the training phrasings."""

@@ -11,7 +11,7 @@ from capacity.caching.hit_ratio import TTL_S, equilibria, shards_from_hit_ratio,
 from capacity.cost.interaction import cache_hit_figures
 from capacity.demand.calls import ASSUMED_TTFT_S, Calls
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
+from capacity.fleet.outcome import SelfHostedChoice
 from capacity.fleet.supply import lengths_of
 from capacity.quotas.draws import limits_of
 from capacity.rows.fleet import HitStability
@@ -20,6 +20,7 @@ from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import Lengths, at_rate, drawn_work
 from capacity.simulator.requests import Floats
 from neuron_bench.step_model import StepModel
+from scenarios.demand import INTERACTIONS
 
 GRID = np.linspace(0.0, 1.0, 9)
 SAMPLE = 1_000

@@ -11,12 +11,13 @@ import numpy as np
 from capacity.cost.interaction import METERED, CallCosts, Origins, call_costs, cost_lines
 from capacity.cost.prices import Prices, load_prices
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, Multipliers, spent_usd
+from capacity.fleet.outcome import PLANNER_QUERIES, Base, Multipliers, spent_usd
 from capacity.fleet.supply import Sized, self_hosted_usd_per_call
 from capacity.rows.figures import Figure, Interval, range_around, weakest
 from capacity.rows.fleet import SupplyPlan
 from capacity.rows.money import BackgroundStream, CostLine, ServiceTier
 from facts.price_variants import TIERS, tier_variant
+from scenarios.demand import INTERACTIONS
 
 DEMAND_RATIO_MIN = 0.01
 """A draw without demand has no cost per interaction: below 1% of the median it is held there."""

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS
 from capacity.quotas.quota import MINUTE_S
 from capacity.rows.money import ReservedAdvice, ReservedPart
 from capacity.simulator.requests import Floats
 from facts.quota_kinds import RUNTIME
 from facts.reader import TokenPrices
+from scenarios.demand import INTERACTIONS
 
 STEP_TPM = 1_000.0
 INPUT_MIN_TPM, OUTPUT_MIN_TPM = 100_000.0, 10_000.0

@@ -18,6 +18,7 @@ from capacity.simulator.requests import Floats, Ints
 from facts.reader import Model
 from facts.stack import CacheTtl
 from loadgen.record import Run
+from loadgen.tables import TURN_KEY
 from scenarios.schema import AssumedTokens, Scenario
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def measured_calls(run: Run) -> Calls:
         PlanError: the run is unfinished, invalid, or holds no call with its tokens.
     """
     refuse_weak_evidence(run)
-    key = ["session_id", "interaction_id", "turn_index"]
+    key = list(TURN_KEY)
     turns = run.turns[run.turns["status"] != "dropped"].drop_duplicates(key).reset_index(drop=True)
     turns["turn"] = np.arange(len(turns))
     turns["interaction"] = turns.groupby(key[:2], sort=False).ngroup()

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, Overflow, SelfHostedChoice
+from capacity.fleet.outcome import Overflow, SelfHostedChoice
 from capacity.quotas.draws import latency_s, limits_of, quota_tokens
 from capacity.quotas.quota import assumed_latency_s, call_tokens, steady_bound_per_s
 from capacity.rows.needs import FallbackTier
 from capacity.simulator.requests import Floats
 from facts.reader import Quality
+from scenarios.demand import INTERACTIONS
 
 LEVELS = ("p90 of demand", "p99 of the draws")
 

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, Multipliers, SelfHostedChoice
+from capacity.fleet.outcome import Multipliers, SelfHostedChoice
 from capacity.rows.fleet import HeadroomOption
 from capacity.simulator.requests import Floats
+from scenarios.demand import INTERACTIONS
 from scenarios.schema import Resilience
 
 QUANTILES = (0.5, 0.9, 0.95, 0.99)

@@ -16,7 +16,7 @@ from capacity.cost.purchase import hourly_need
 from capacity.cost.rates import feature_usd
 from capacity.demand.calls import Calls
 from capacity.demand.forecast import StreamDemand, drawn_demand, stream_demand, with_drawn_peaks
-from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Base, BedrockSpend, Multipliers, SelfHostedChoice
+from capacity.fleet.outcome import PLANNER_QUERIES, Base, BedrockSpend, Multipliers, SelfHostedChoice
 from capacity.fleet.sizing import regional_factor
 from capacity.fleet.uncertainty import (
     MISSES_MEASURED,
@@ -33,6 +33,7 @@ from capacity.simulator.requests import Floats
 from facts.account import Held, Usage
 from facts.supply import OnDemandLimit
 from neuron_bench.step_model import StepModel
+from scenarios.demand import INTERACTIONS
 from scenarios.schema import Scenario, Stream
 
 

@@ -14,9 +14,9 @@ from capacity.fleet.sizing import Fleet, InstanceOffer, fleet, holding
 from capacity.simulator.requests import Floats
 from capacity.simulator.surface import Surface
 from neuron_bench.step_model import StepModel
+from scenarios.demand import INTERACTIONS
 from scenarios.schema import Resilience
 
-INTERACTIONS = "interactions"
 PLANNER_QUERIES = "planner_queries"
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from capacity.cost.hours import HourlyNeed
 from capacity.cost.prices import Prices
-from capacity.fleet.outcome import INTERACTIONS, Multipliers, Overflow, SelfHostedChoice, Service
+from capacity.fleet.outcome import Multipliers, Overflow, SelfHostedChoice, Service
 from capacity.fleet.overflow import cheapest_with_overflow, overflow_figures
 from capacity.fleet.service_level import JointLevel, joint_level, short_of
 from capacity.fleet.sizing import Hold, InstanceOffer, Period, fleet, held_for, list_usd_per_hour, priced_offers
@@ -25,6 +25,7 @@ from capacity.simulator.requests import Floats
 from capacity.simulator.surface import FLAT, design, simulate_surface
 from facts.reader import Model
 from neuron_bench.step_model import Coefficients, StepModel
+from scenarios.demand import INTERACTIONS
 from scenarios.schema import Resilience, SelfHostedSupply
 from slo.slo import Slo
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from capacity.demand.calls import assumed_answers
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, PLANNER_QUERIES, Overflow, SelfHostedChoice, Service
+from capacity.fleet.outcome import PLANNER_QUERIES, Overflow, SelfHostedChoice, Service
 from capacity.fleet.self_hosted import (
     MostToBeHad,
     Terms,
@@ -32,6 +32,7 @@ from capacity.rows.fleet import SupplyPlan
 from capacity.rows.needs import QuotaNeed
 from capacity.simulator.rate_at_slo import Lengths
 from capacity.simulator.requests import Ints
+from scenarios.demand import INTERACTIONS
 from scenarios.schema import Resilience, SelfHostedSupply
 from slo.slo import Slo
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from capacity.cost.agentcore import use_of
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS
 from capacity.fleet.service_level import Mask, short_of
 from capacity.purchase.joint import SizedPlan
 from capacity.quotas.draws import quota_draws
@@ -16,6 +15,7 @@ from capacity.rows.figures import Levels
 from capacity.rows.needs import AccountNeed
 from capacity.simulator.requests import Floats
 from facts.agentcore import agent_limit
+from scenarios.demand import INTERACTIONS
 from scenarios.schema import ACCOUNT
 
 ACCOUNT_TPD = "account_tpd"

@@ -12,7 +12,7 @@ from capacity.cost.bill import ELSEWHERE, EMPTIED
 from capacity.fleet.bookable import Limits, beyond_limits
 from capacity.fleet.fallback_chain import Diverted, diverted, overflows
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, Base, BedrockSpend, Overflow
+from capacity.fleet.outcome import Base, BedrockSpend, Overflow
 from capacity.fleet.service_level import JointLevel, Mask, all_carried, joint_level, short_of
 from capacity.fleet.supply import Market, Simulated, Sized, bedrock_supply, self_hosted_services, size_self_hosted
 from capacity.purchase.between_seeds import SeedRange, seed_range
@@ -22,6 +22,7 @@ from capacity.rows.doubt import ServiceLevel
 from capacity.rows.fleet import SupplyPlan
 from capacity.simulator.requests import Floats
 from facts.reader import Quality
+from scenarios.demand import INTERACTIONS
 
 STATED, VALUE = "stated", "value"
 ASKS_SHARE = 0.2

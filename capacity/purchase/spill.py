@@ -9,13 +9,14 @@ import numpy as np
 
 from capacity.fleet.fallback_chain import next_models, overflow_of
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
+from capacity.fleet.outcome import SelfHostedChoice
 from capacity.fleet.service_level import order_statistic
 from capacity.fleet.sizing import Hold, Period, held_for
 from capacity.purchase.joint import ASKS_SHARE, SizedPlan
 from capacity.quotas.draws import overflow_draws
 from capacity.rows.money import SpillOption
 from facts.reader import Quality
+from scenarios.demand import INTERACTIONS
 
 SHARES = np.linspace(0.0, 1.0, 26)
 """Fleets that are weighed, as shares of the load that the plan's fleet carries."""

@@ -9,9 +9,10 @@ import numpy as np
 
 from capacity.fleet.headroom import Above
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
+from capacity.fleet.outcome import SelfHostedChoice
 from capacity.fleet.service_level import JointLevel
 from capacity.simulator.requests import Floats
+from scenarios.demand import INTERACTIONS
 
 CANDIDATES = np.round(np.arange(0.5, 0.991, 0.01), 2)
 """Levels that are weighed; a level beyond them would rest on fewer than ten draws of a thousand."""

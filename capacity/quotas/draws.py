@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from capacity.fleet.inputs import PlanInputs
-from capacity.fleet.outcome import INTERACTIONS, SelfHostedChoice
+from capacity.fleet.outcome import SelfHostedChoice
 from capacity.fleet.service_level import JointLevel, short_of
 from capacity.quotas.pressure import mean_call_tokens
 from capacity.quotas.quota import MINUTE_S, CallTokens, Granted, assumed_latency_s, granted_limits
 from capacity.rows.needs import QuotaNeed
 from capacity.simulator.requests import Floats
+from scenarios.demand import INTERACTIONS
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dashboards.numbers.stored import Rows, pieces_of
 from loadgen.run_info import Quantile
 
 POINTS_MAX = 1_000
-_Z_95 = 1.959963984540054
+Z_95 = 1.959963984540054
 """Half-width, in standard deviations, of a 95% interval of a normal distribution."""
 _NICE_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 _BINS = 120
@@ -100,7 +100,7 @@ def _uncensored(values: np.ndarray, shares: Sequence[float]) -> list[Quantile]:
     wanted = [
         [_rank(n, at) for at in (share, share - half, share + half)]
         for share in shares
-        for half in (_Z_95 * float(np.sqrt(share * (1.0 - share) / n)),)
+        for half in (Z_95 * float(np.sqrt(share * (1.0 - share) / n)),)
     ]
     ranked = np.partition(values, sorted({rank for ranks in wanted for rank in ranks}))
     values_at = [[float(ranked[rank]) for rank in ranks] for ranks in wanted]
@@ -130,7 +130,7 @@ def _ranked(values: np.ndarray, censored: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _quantile(ranked: np.ndarray, gone: np.ndarray, at_risk: np.ndarray, reached: np.ndarray, share: float) -> Quantile:
     n = len(ranked)
-    half = _Z_95 * _standard_error(gone, at_risk, reached, share)
+    half = Z_95 * _standard_error(gone, at_risk, reached, share)
     index = [min(int(np.searchsorted(reached, at - 1e-9)), n) for at in (share, share - half, share + half)]
     value, lo, hi = (float(ranked[min(i, n - 1)]) for i in index)
     n_tail = n - int(np.searchsorted(ranked, value, side="left"))

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dashboards.numbers.stored import StoredRun
+from facts.tokens import TOKEN_CLASSES
 from host.errors import PeakdayError
 from slo.histogram import Histogram
 from slo.slo import ERROR_STATUSES
@@ -23,8 +24,7 @@ SLICES_MAX = 2_000
 METRICS = ("ttft_s", "e2e_s", "tpot_s", "start_lag_s")
 SHARES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 _TURNS = ("intended_start_s", "status", "began_before", *METRICS)
-_CALLS = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens",
-          "cost_usd")  # fmt: skip
+_CALLS = (*TOKEN_CLASSES, "cost_usd")
 _COUNTS = ("offered", "sent", "completed", "failed", "abandoned", "censored", "dropped", "began_before")
 _SUMS = ("calls", *_CALLS)
 

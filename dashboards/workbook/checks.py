@@ -8,10 +8,11 @@ from capacity.plan import Plan
 from dashboards.numbers.plan import LEVELS
 from dashboards.workbook.demand import Demand, Key
 from dashboards.workbook.formula import Expr, below, both, close, either
-from dashboards.workbook.inputs import TOKEN_CLASSES, Inputs
+from dashboards.workbook.inputs import Inputs
 from dashboards.workbook.money import Money
 from dashboards.workbook.sheets import Book
 from dashboards.workbook.supply import Pool
+from facts.price_variants import CLASSES
 
 Check = tuple[str, Expr]
 
@@ -85,7 +86,7 @@ def _pools(plan: Plan, inputs: Inputs, pools: Mapping[Key, Pool]) -> Iterator[Ch
 def _money(plan: Plan, inputs: Inputs, money: Money) -> Iterator[Check]:
     if not money.parts_usd:
         return
-    classes = [money.parts_usd[kind] for kind in TOKEN_CLASSES]
+    classes = [money.parts_usd[kind] for kind in CLASSES]
     added = classes[0] + classes[1] + classes[2] + classes[3] + classes[4]
     yield "Token classes add up to the tokens of an interaction", close(added, money.parts_usd["all"])
     overall = next((line for line in plan.cost if line.intent == "all"), None)

@@ -11,8 +11,7 @@ from capacity.rows.needs import QuotaNeed
 from dashboards.numbers.plan import LEVELS, calls_per_interaction
 from dashboards.workbook.formula import Expr
 from dashboards.workbook.sheets import Book, Sheet, name_of
-
-TOKEN_CLASSES = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output")
+from facts.price_variants import CLASSES
 
 
 @dataclass(frozen=True)
@@ -199,12 +198,12 @@ def _tokens(plan: Plan, supply: SupplyPlan) -> Iterator[Input]:
     if (calls := supply.calls_per_interaction) is not None:
         name, label = name_of("calls_per_interaction", supply.model), f"Calls per interaction, {supply.model}"
         yield Input(name, label, calls, "calls", 0.0, 1e4, *marks)
-    prompt = {kind: supply.tokens_per_call.get(kind, 0.0) for kind in TOKEN_CLASSES[:-1]}
+    prompt = {kind: supply.tokens_per_call.get(kind, 0.0) for kind in CLASSES[:-1]}
     if 0 < prompt["cache_read"] < sum(prompt.values()) and "cache_read" in supply.prices_usd_per_mtok:
         hit = prompt["cache_read"] / sum(prompt.values())
         label = f"Share of the prompt read from cache, {supply.model}"
         yield Input(name_of("hit_ratio", supply.model), label, hit, "ratio", 0.0, 1.0, *marks)
-    for kind in TOKEN_CLASSES:
+    for kind in CLASSES:
         if kind in supply.prices_usd_per_mtok:
             tokens, price = supply.tokens_per_call.get(kind, 0.0), supply.prices_usd_per_mtok[kind]
             name, label = name_of("tokens", kind, supply.model), f"Tokens per call, {kind}, {supply.model}"

@@ -11,9 +11,10 @@ from dashboards.numbers.plan import SELF_HOSTED
 from dashboards.order.verdict import order_verdict
 from dashboards.workbook.demand import Key
 from dashboards.workbook.formula import Expr, below, of, total, when
-from dashboards.workbook.inputs import TOKEN_CLASSES, Inputs
+from dashboards.workbook.inputs import Inputs
 from dashboards.workbook.sheets import Book, Cell, Sheet
 from dashboards.workbook.supply import BOUGHT, Pool
+from facts.price_variants import CLASSES
 from wire.text import Untrusted
 
 _PER_MILLION = 1e-6
@@ -68,19 +69,19 @@ def _token_costs(sheet: Sheet, plan: Plan, inputs: Inputs) -> dict[str, Expr]:
     if not models:
         return {}
     sheet.line("USD per interaction by model and token class", "section")
-    sheet.head(("Model", *TOKEN_CLASSES, "all"))
+    sheet.head(("Model", *CLASSES, "all"))
     first, simulated = sheet.row + 1, plan.simulated
-    sums = dict.fromkeys(TOKEN_CLASSES, 0.0)
+    sums = dict.fromkeys(CLASSES, 0.0)
     for model in models:
-        cells = [_class_cost(inputs, model, kind) for kind in TOKEN_CLASSES]
-        sums = {kind: sums[kind] + cell.number for kind, cell in zip(TOKEN_CLASSES, cells, strict=True)}
+        cells = [_class_cost(inputs, model, kind) for kind in CLASSES]
+        sums = {kind: sums[kind] + cell.number for kind, cell in zip(CLASSES, cells, strict=True)}
         row = sheet.row + 1
         row_sum = Expr(f"SUM($B{row}:$F{row})", sum(cell.number for cell in cells))
         sheet.write((model, *cells, row_sum), ("text", *["usd"] * 6), simulated)
     last = sheet.row
-    columns = [Expr(f"SUM({c}{first}:{c}{last})", sums[kind]) for c, kind in zip("BCDEF", TOKEN_CLASSES, strict=True)]
+    columns = [Expr(f"SUM({c}{first}:{c}{last})", sums[kind]) for c, kind in zip("BCDEF", CLASSES, strict=True)]
     written = sheet.write(("all models", *columns, total(columns)), ("text", *["usd"] * 6), simulated)
-    return dict(zip((*TOKEN_CLASSES, "all"), written[1:], strict=True))
+    return dict(zip((*CLASSES, "all"), written[1:], strict=True))
 
 
 def _class_cost(inputs: Inputs, model: str, kind: str) -> Expr:
@@ -95,7 +96,7 @@ def _tokens_at_hit_ratio(inputs: Inputs, model: str, kind: str) -> Expr:
     own = inputs.at("tokens", kind, model)
     if kind == "output" or not inputs.has("hit_ratio", model):
         return own
-    prompt = {k: inputs.at("tokens", k, model) for k in TOKEN_CLASSES[:-1] if inputs.has("tokens", k, model)}
+    prompt = {k: inputs.at("tokens", k, model) for k in CLASSES[:-1] if inputs.has("tokens", k, model)}
     prompt_tokens, hit = total(prompt.values()), inputs.at("hit_ratio", model)
     if kind == "cache_read":
         return prompt_tokens * hit

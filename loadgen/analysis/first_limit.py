@@ -186,8 +186,7 @@ def _tools(run: Run) -> Iterator[Crossing]:
     """Failed tool calls; one that waits for the customer's confirmation has not failed."""
     failed = run.tools[~run.tools["status"].isin(TOOL_FINE)]
     if len(failed):
-        keys = ["session_id", "interaction_id", "turn_index"]
-        starts = failed.merge(run.turns[[*keys, "intended_start_s"]], on=keys)
+        starts = failed.merge(run.turns[[*TURN_KEY, "intended_start_s"]], on=list(TURN_KEY))
         first = starts.sort_values("intended_start_s").iloc[0]
         what, at_s = f"tool {first['tool']}", first["intended_start_s"]
         yield _crossing(

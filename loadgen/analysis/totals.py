@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from facts.tokens import TOKEN_CLASSES
 from loadgen.analysis.quantiles import censored_quantile, censored_values
 from loadgen.record import Run
 from loadgen.run_info import CacheHits, FirstTurn, Quantile, StreamTotals, Totals, TurnsPerInteraction
@@ -131,8 +132,7 @@ def _with_people(counted: Totals, turns: pd.DataFrame) -> Totals:
 
 def _with_tokens(counted: Totals, calls: pd.DataFrame) -> Totals:
     """Tokens by class, None where no call told any; and the share of input read from cache, in all and by level."""
-    columns = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens")
-    known = {name: calls[name].fillna(0) for name in columns}
+    known = {name: calls[name].fillna(0) for name in TOKEN_CLASSES}
     read = known["cache_read_tokens"]
     asked = known["input_tokens"] + read + known["cache_write_tokens_5m"] + known["cache_write_tokens_1h"]
     shared = np.minimum(calls["prefix_shared_tokens"].fillna(0), asked)
@@ -143,7 +143,7 @@ def _with_tokens(counted: Totals, calls: pd.DataFrame) -> Totals:
         "conversation": (np.maximum(read - customer, 0), asked - customer),
     }
     silent = counted.completed or len(calls)  # what was answered has tokens, told or not
-    told = {name for name in columns if calls[name].notna().any() or not silent}
+    told = {name for name in TOKEN_CLASSES if calls[name].notna().any() or not silent}
     sums = {name: int(values.sum()) if name in told else None for name, values in known.items()}
     ratios = {name: _ratio(hit.sum(), total.sum()) for name, (hit, total) in levels.items()}
     return replace(

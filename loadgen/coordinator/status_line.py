@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from facts.tokens import PROMPT_CLASSES
 from loadgen.live import Live
 from wire.text import Untrusted
-
-_INPUT_CLASSES = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h")
 
 
 def line(live: Live, length_s: float) -> str:
@@ -42,5 +41,5 @@ def line(live: Live, length_s: float) -> str:
 
 def cache_hit_token_ratio(counters: Mapping[str, float]) -> float | None:
     """Input tokens read from cache over all input tokens, of the turns answered so far; None before any."""
-    asked = sum(counters.get(name, 0) for name in _INPUT_CLASSES)
+    asked = sum(counters.get(name, 0) for name in PROMPT_CLASSES)
     return counters.get("cache_read_tokens", 0) / asked if asked else None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from facts.tokens import TOKEN_CLASSES
 from loadgen.live import Snapshot
 from loadgen.schedule.session import SessionState
 from loadgen.transport.answer import Answer
@@ -24,14 +25,7 @@ _FAULTS_KEPT = 20
 CODES_MAX = 50
 """Error codes that are counted apart: a target may send a new one with every answer."""
 OTHER_CODES = "other"
-_ADDED_UP = (
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens_5m",
-    "cache_write_tokens_1h",
-    "output_tokens",
-    "cost_usd",
-)
+_ADDED_UP = (*TOKEN_CLASSES, "cost_usd")
 """Columns of a call that are summed while the run goes on."""
 ASKED = ("asked", "completed", "failed", "abandoned", "censored", "dropped")
 OUTCOME = {"ok": "completed", "abandoned": "abandoned", "censored": "censored", "dropped": "dropped"}

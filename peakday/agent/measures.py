@@ -11,7 +11,7 @@ from pathlib import Path
 
 from assistant.quality.ablation import AskedTurn, ablate, summary
 from assistant.router.evaluate import evaluate, read_csv
-from assistant.router.route import INTENTS
+from facts.intents import INTENTS
 from peakday.console import Console
 from peakday.stack.resolved import Resolved, open_stack, resolve
 from scenarios.schema import Scenario

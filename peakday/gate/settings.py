@@ -7,10 +7,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from facts.tokens import TOKEN_CLASSES
 from host.checked import check
 from host.yaml_text import read_yaml
 from peakday.errors import CommandError
-from peakday.gate.snapshot.figures import TOKENS
 from slo.slo import parse_slo
 
 FILE = "checks.yaml"
@@ -46,7 +46,7 @@ class Regression(Part):
     looks: tuple[Annotated[int, Field(ge=2)], ...] = (4, 8, 12)
 
 
-VARYING = (*TOKENS, "cache_hit_token_ratio", "cost_usd")
+VARYING = (*TOKEN_CLASSES, "cache_hit_token_ratio", "cost_usd")
 """Figures that may be given a margin: those that a model's own choice of words moves."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dashboards.order.sheet import Occasion
 from facts.account import Held, Usage
+from facts.tokens import PROMPT_CLASSES
 from loadgen.record import Run
 from scenarios.schema import Scenario
 
@@ -25,6 +26,5 @@ def long_ratios(run: Run | None) -> dict[str, float]:
     """Share of each model's calls whose prompt is long, by model key; nothing without a run."""
     if run is None or run.calls.empty:
         return {}
-    parts = ["input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h"]
-    long = run.calls[parts].fillna(0).sum(axis=1) > LONG_REQUEST_TOKENS
+    long = run.calls[[*PROMPT_CLASSES]].fillna(0).sum(axis=1) > LONG_REQUEST_TOKENS
     return {str(name): float(ratio) for name, ratio in long.groupby(run.calls["model"]).mean().items()}

@@ -11,16 +11,15 @@ from capacity.demand.forecast import range_quantile
 from facts.ramp import Ramp, holds
 from host.errors import Exit
 from loadgen.record import Run, load_run
-from loadgen.tables import TABLES
 from peakday.config import load_config
 from peakday.console import Console
 from peakday.guard import admit_agreed
 from peakday.records.folders import new_folder, relative
 from peakday.run.load import Driven, LoadOptions, load_of, make_job, on_stack, on_targets
 from peakday.run.rehearsal import Rehearsal, ask_first, prepare, run_job
+from peakday.run.series import UNREAD
 from peakday.stack.resolved import open_stack
 
-UNREAD: dict[str, tuple[str, ...]] = dict.fromkeys(TABLES, ())
 COLUMNS = UNREAD | {"turns": ("status", "error_code"), "calls": ("status", "error_code")}
 CAPACITY = "503(?!:connect_error)|ServiceUnavailable"
 QUOTA = "429|Throttling"

@@ -25,11 +25,11 @@ from facts.stack import DataFiles, Endpoints, Otlp, ScenarioName, StackFile, sta
 from host import processes
 from host.control_token import new_token, published
 from host.ports import listen
+from host.processes import READY_WITHIN_S
 from peakday.errors import CommandError
 from scenarios.schema import Scenario
 from scenarios.world import World
 
-READY_WITHIN_S = 30.0
 POLL_S = 0.2
 
 

@@ -13,9 +13,10 @@ from typing import TypedDict
 import yaml
 
 from capacity.plan import Plan
+from dashboards.numbers.plan import LEVELS
 from host.documentation import page_of
 from peakday.watch.observed import ALL_REGIONS
-from peakday.watch.planned import LEVELS, Limit, Planned, planned
+from peakday.watch.planned import Limit, Planned, planned
 from wire.text import Untrusted
 
 FILE = "plan-band.rules.yml"

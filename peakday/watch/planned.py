@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from capacity.plan import Plan
 from capacity.rows.figures import Figure
 from capacity.rows.fleet import SupplyPlan
+from dashboards.numbers.plan import LEVELS
 from facts.reader import models
 from peakday.watch.observed import ALL_REGIONS, Key
 
 MINUTE_S = 60.0
-LEVELS = ("p50", "p90", "p95")
 
 
 @dataclass(frozen=True)

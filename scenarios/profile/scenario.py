@@ -10,6 +10,7 @@ from host.yaml_text import dump_yaml
 from scenarios.fitting import CONFIDENCE, Growth
 from scenarios.profile.back_test import Foretold, back_test
 from scenarios.profile.figures import Profile, Spread, profile
+from scenarios.traces.arrivals import SINCE_1970_S
 from scenarios.traces.session import Trace
 
 Values = dict[str, object]
@@ -17,7 +18,6 @@ COUNT_MAX = 100
 POISSON_BELOW, POISSON_ABOVE = 0.9, 1.15
 """A CV between them is that of a Poisson process for all that a plan would show."""
 CV_RANGE = (0.05, 50.0)
-SINCE_1970_S = 1e8
 A_MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 SOURCE = "fitted: a trace"
 

@@ -9,9 +9,8 @@ import scenarios
 from assistant.errors import ModelError
 from assistant.router import classifier, rules
 from assistant.router.features import BUCKETS, GROUPS, buckets, tokens
-from assistant.router.route import INTENTS, MessageRouter
+from assistant.router.route import MessageRouter
 from facts.stack import Router
-from scenarios.schema import INTENTS as SCENARIO_INTENTS
 
 UTTERANCES = Path(scenarios.__file__).parent / "utterances"
 
@@ -35,11 +34,6 @@ def says(words):
         return words
 
     return planner
-
-
-def test_the_intents_are_the_scenarios_intents():
-    """The two lists are apart because assistant/ imports no scenarios/; they must stay equal."""
-    assert INTENTS == SCENARIO_INTENTS
 
 
 def test_a_sure_rule_decides_at_once():

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from capacity.fleet.headroom import minimax_regret_option, worthwhile_option
-from capacity.fleet.outcome import INTERACTIONS, Multipliers
+from capacity.fleet.outcome import Multipliers
 from capacity.planner import plan_inputs, size_supplies
+from scenarios.demand import INTERACTIONS
 from tests.capacity.models import llama_8b
 from tests.capacity.scenario_of import scenario
 from tests.capacity.test_plan_small import SHORT

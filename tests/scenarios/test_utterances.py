@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from scenarios.schema import COMPLEXITIES, INTENTS
+from facts.intents import COMPLEXITIES, INTENTS
 from scenarios.shop import shop_words
 from scenarios.utterance_files import PARTS, utterances
 

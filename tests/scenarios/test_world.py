@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import yaml
 
+from facts.intents import INTENTS
 from scenarios import tool_plans, world
 from scenarios.loading import load_scenario
-from scenarios.schema import INTENTS
 from scenarios.shop import shop_words
 from scenarios.utterance_files import utterances
 

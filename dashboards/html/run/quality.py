@@ -8,13 +8,13 @@ import pandas as pd
 
 from dashboards.html import charts
 from dashboards.html.page import Cell, Panel, Table
+from dashboards.numbers.series import Z_95
 from dashboards.numbers.units import show
 from loadgen.record import Run
 from loadgen.run_info import Judged
 
 FILE = "judgements.parquet"
 _COLUMNS = ["model", "intent", "complexity", "acceptable"]
-_Z_95 = 1.959963984540054
 """Half-width, in standard deviations, of a 95% interval of a normal distribution."""
 
 
@@ -68,7 +68,7 @@ def _sentence(summary: Judged, rows: pd.DataFrame) -> str:
 
 def wilson(good: int, n: int) -> tuple[float, float]:
     """95% interval of a share (Wilson 1927); n >= 1."""
-    share, z2 = good / n, _Z_95**2
+    share, z2 = good / n, Z_95**2
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    half = Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
     return max(0.0, middle - half), min(1.0, middle + half)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from facts.tokens import TOKEN_CLASSES
 from host.environment import commit, peakday_version
 from host.errors import Exit
 from host.json_values import mapping
@@ -15,16 +16,7 @@ from peakday.gate.baselines.baseline import BaselineError, Snapshot, current, ex
 from peakday.gate.builds.builds import Build
 from peakday.gate.builds.runs import Measured, Scripted, scripted, scripted_own, stamp
 from peakday.gate.fingerprint import differences, here
-from peakday.gate.snapshot.figures import (
-    ERROR,
-    TOKENS,
-    Figures,
-    answered,
-    changed_moments,
-    compare,
-    turns_line,
-    unsteady,
-)
+from peakday.gate.snapshot.figures import ERROR, Figures, answered, changed_moments, compare, turns_line, unsteady
 from peakday.gate.snapshot.figures import GATE as EXACT
 from peakday.gate.snapshot.own import KINDS, TURNS_MAX, script_of
 from peakday.gate.state import Check
@@ -133,7 +125,7 @@ def _hold(check: Check, drive: Scripted, other: Build | list[Measured] | None) -
 
 def _untold(drive: Scripted, before: Figures) -> list[Line]:
     """A line where neither build tells how many tokens it uses: a longer prompt would then pass unseen."""
-    if drive.figures.keys() & {*TOKENS} or before.keys() & {*TOKENS}:
+    if drive.figures.keys() & {*TOKEN_CLASSES} or before.keys() & {*TOKEN_CLASSES}:
         return []
     fix = f"add {drive.not_covered.get('input tokens', 'usage to its answers')}"
     return [Line(EXACT, "tokens", Verdict.INCONCLUSIVE, UNTOLD.format(fix=fix), fix=fix)]

@@ -8,13 +8,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from capacity.plan import Plan
+from facts.tokens import TOKEN_CLASSES
 from host.json_values import items, number, objects, text, whole
 from peakday.gate.verdicts import Line, Moment, Verdict
 
 Row = Mapping[str, object]
 Figures = dict[str, float | str]
 
-TOKENS = ("input_tokens", "cache_read_tokens", "cache_write_tokens_5m", "cache_write_tokens_1h", "output_tokens")
 USD_DIGITS = 9
 ERROR = "error "
 """How the end of a turn begins that was not answered."""
@@ -29,8 +29,8 @@ def figures(rows: Sequence[Row]) -> Figures:
     calls = [call for row in rows for call in objects(row["calls"])]
     answers = [call for call in calls if call["purpose"] != "route"]
     known: Figures = {"turns": len(rows)}
-    known |= {name: sum(number(call[name]) for call in calls) for name in TOKENS}
-    input_tokens = sum(known[name] for name in TOKENS[:-1])  # type: ignore[misc]
+    known |= {name: sum(number(call[name]) for call in calls) for name in TOKEN_CLASSES}
+    input_tokens = sum(known[name] for name in TOKEN_CLASSES[:-1])  # type: ignore[misc]
     known["cache_hit_token_ratio"] = round(known["cache_read_tokens"] / input_tokens, 6) if input_tokens else 0.0  # type: ignore[operator]
     known["model_calls"] = len(calls)
     known["model_calls_per_turn"] = round(len(answers) / len(rows), 6) if rows else 0.0
@@ -116,7 +116,7 @@ def _alike(old: float | str | None, new: float | str | None, margin: float) -> b
 
 def _not_reproducible(name: str, first: Figures, second: Figures) -> Line:
     why = f"two drives of the same code gave {first.get(name)} and {second.get(name)}: not reproducible here"
-    if name in (*TOKENS, "cost_usd", "cache_hit_token_ratio"):
+    if name in (*TOKEN_CLASSES, "cost_usd", "cache_hit_token_ratio"):
         why += f"; where that is its nature, `snapshot: {{margins: {{{name}: 0.1}}}}` in checks.yaml allows it"
     return Line(GATE, name, Verdict.INCONCLUSIVE, why, first.get(name), second.get(name))
 

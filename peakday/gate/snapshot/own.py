@@ -14,6 +14,7 @@ from http.client import HTTPException
 
 from assistant.ask import ask, new_session
 from assistant.errors import AssistantError
+from facts.tokens import TOKEN_CLASSES
 from host import json_values
 from host.json_values import number, objects, text, whole
 from loadgen.job import LoadError, TargetSpec
@@ -21,7 +22,7 @@ from loadgen.targets.http import history_fields
 from loadgen.targets.inspection import ask_mapped
 from loadgen.targets.openai_options import OpenAiOptions, as_mapping
 from loadgen.targets.signals import Signal
-from peakday.gate.snapshot.figures import ERROR, TOKENS, USD_DIGITS, Figures, tools_of
+from peakday.gate.snapshot.figures import ERROR, USD_DIGITS, Figures, tools_of
 from peakday.gate.snapshot.script import CUSTOMERS, Question, turn_row
 from scenarios.questions import Entry
 
@@ -167,10 +168,10 @@ def own_figures(rows: Sequence[Mapping[str, object]]) -> Figures:
     """What the answers tell, as flat figures; what none of them holds is absent."""
     calls = [call for row in rows for call in objects(row["calls"])]
     known: Figures = {"turns": len(rows)}
-    known |= {name: sum(number(call.get(name)) for call in calls) for name in TOKENS if _is_told(calls, name)}
+    known |= {name: sum(number(call.get(name)) for call in calls) for name in TOKEN_CLASSES if _is_told(calls, name)}
     read = known.get("cache_read_tokens")
     if read is not None and "input_tokens" in known:
-        prompt = sum(float(known.get(name, 0)) for name in TOKENS[:-1])
+        prompt = sum(float(known.get(name, 0)) for name in TOKEN_CLASSES[:-1])
         known["cache_hit_token_ratio"] = round(float(read) / prompt, 6) if prompt else 0.0
     if _is_told(calls, "cost_usd"):
         known["cost_usd"] = round(math.fsum(number(call.get("cost_usd")) for call in calls), USD_DIGITS)
