@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
@@ -24,6 +22,7 @@ from dashboards.workbook.book import write_xlsx
 from dashboards.workbook.sheets import Book, Cell
 from host.atomic import write_text, written_aside
 from host.documentation import page_of
+from host.tables import csv_text
 from loadgen.record import Run
 from loadgen.tables import TABLES
 from neuron_bench.record import Bench
@@ -59,11 +58,8 @@ def export_csv(source: Run | Plan | Bench, folder: Path) -> list[Path]:
     record = record_of(source)
     folder.mkdir(parents=True, exist_ok=True)
     written = [folder / "numbers.csv"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_csv_cell(value) for value in _row(number)] for number in record.numbers)
-    write_text(written[0], text.getvalue())
+    rows = ([_csv_cell(value) for value in _row(number)] for number in record.numbers)
+    write_text(written[0], csv_text(COLUMNS, rows))
     frames = {}
     if isinstance(source, Run):
         frames = {name: getattr(source, name) for name in TABLES}
@@ -82,11 +78,8 @@ def export_slices(folder: Path, slice_s: float, out: Path) -> Path:
     Raises:
         SliceError: a length that makes too many slices.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(SLICE_COLUMNS)
-    writer.writerows([getattr(one, name) for name in SLICE_COLUMNS] for one in slices(StoredRun(folder), slice_s))
-    write_text(out, text.getvalue())
+    rows = ([getattr(one, name) for name in SLICE_COLUMNS] for one in slices(StoredRun(folder), slice_s))
+    write_text(out, csv_text(SLICE_COLUMNS, rows))
     return out
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import math
 from collections import defaultdict
@@ -18,7 +16,7 @@ from facts.model_names import model_key
 from facts.quota_names import ACCOUNT_TPD, Limits, limits_of, parse_quota_name
 from facts.reader import Model, models
 from host.files import FileError, lines_of, open_text
-from host.tables import ROW_CHARS_MAX, columns_of, table_rows
+from host.tables import ROW_CHARS_MAX, columns_of, csv_text, table_rows
 from host.times import seconds_of
 from host.yaml_text import read_yaml
 
@@ -163,16 +161,13 @@ class Held:
 def usage_text(rows: Mapping[MinuteKey, Minute], source: str) -> str:
     """usage.csv; its first line says where it comes from."""
     known = models()
-    out = io.StringIO()
-    out.write(f"# source: {source}\n")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(USAGE_COLUMNS)
+    table = []
     for (minute_s, region, model_id), minute in sorted(rows.items()):
         stamp = datetime.fromtimestamp(minute_s, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         values = (getattr(minute, item.name) for item in fields(minute))
         cells = ["" if math.isnan(value) else f"{value:.10g}" for value in values]
-        writer.writerow([stamp, region, model_id, model_key(model_id, known) or "", *cells])
-    return out.getvalue()
+        table.append([stamp, region, model_id, model_key(model_id, known) or "", *cells])
+    return f"# source: {source}\n{csv_text(USAGE_COLUMNS, table)}"
 
 
 def is_usage(path: Path) -> bool:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +32,15 @@ class _Reader(Protocol):
 
     def __iter__(self) -> Iterator[list[str]]: ...
     def __next__(self) -> list[str]: ...
+
+
+def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table of ours as text; None is an empty cell."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def table_rows(path: Path, *, error: type[PeakdayError] = FileError) -> Iterator[tuple[int, Row]]:

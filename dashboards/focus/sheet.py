@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +11,7 @@ from dashboards.focus.columns import Charge
 from dashboards.focus.plan_charges import plan_charges
 from dashboards.focus.run_charges import run_charges
 from host.atomic import write_text
+from host.tables import csv_text
 from loadgen.record import Run
 from wire.text import Untrusted
 
@@ -32,11 +31,7 @@ def export_focus(source: Run | Plan, out: Path) -> Path:
 
 def focus_csv(charges: Iterable[Charge]) -> str:
     """The file's text."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([_cell(getattr(charge, name)) for name in COLUMNS] for charge in charges)
-    return text.getvalue()
+    return csv_text(COLUMNS, ([_cell(getattr(charge, name)) for name in COLUMNS] for charge in charges))
 
 
 def _cell(value: str | float | int | bool | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -20,6 +18,7 @@ from facts.model_names import base_id
 from facts.reader import instances, models
 from facts.supply import supply_limits
 from host.atomic import write_text
+from host.tables import csv_text
 from wire.text import Untrusted
 
 BOOK_DAYS_BEFORE = 21
@@ -92,14 +91,11 @@ class Line:
 
 def write_order_sheet(plan: Plan, out: Path, occasion: Occasion) -> Path:
     """Write `order.csv`: the verdict, then lines whose counts and dollars are those of the plan's `purchase`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(item.name for item in fields(Line))
     lines = order_lines(plan, occasion)
     verdict = order_verdict(plan, late_steps(lines))
-    for line in (Line(line="verdict", model="", region="", remark=verdict.sentence), *lines):
-        writer.writerow(_cell(getattr(line, item.name)) for item in fields(Line))
-    write_text(out, text.getvalue())
+    whole = (Line(line="verdict", model="", region="", remark=verdict.sentence), *lines)
+    names = [item.name for item in fields(Line)]
+    write_text(out, csv_text(names, ([_cell(getattr(line, name)) for name in names] for line in whole)))
     return out
 
 

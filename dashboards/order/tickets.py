@@ -6,8 +6,6 @@ due date is empty where nothing has one.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -18,6 +16,7 @@ from dashboards.order.sheet import Line, Occasion, late_steps, order_lines
 from dashboards.order.verdict import order_verdict
 from facts.reader import models
 from host.atomic import write_text
+from host.tables import csv_text
 from loadgen.record import Run
 from wire.text import Untrusted
 
@@ -44,12 +43,9 @@ def export_tickets(source: Run | Plan, out: Path) -> Path:
     Raises:
         PlanError: a plan that does not say when its event starts, or with models that are not known here.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEAD[item.name] for item in fields(Ticket))
     tickets = plan_tickets(source) if isinstance(source, Plan) else run_tickets(source)
-    writer.writerows([Untrusted(getattr(one, item.name)).cell for item in fields(Ticket)] for one in tickets)
-    write_text(out, text.getvalue())
+    rows = ([Untrusted(getattr(one, item.name)).cell for item in fields(Ticket)] for one in tickets)
+    write_text(out, csv_text((HEAD[item.name] for item in fields(Ticket)), rows))
     return out
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +12,7 @@ from facts.model_names import Routing, routing, words
 from facts.reader import Model
 from host.errors import Exit
 from host.json_values import items, mapping, text
-from host.tables import columns_of, table_rows
+from host.tables import columns_of, csv_text, table_rows
 from peakday.account.clients import Connect, pages
 from peakday.errors import CommandError
 
@@ -104,12 +102,7 @@ def token_rows(products: Iterable[Mapping[str, object]], key: str, model: Model,
 
 def prices_text(rows: Sequence[PriceRow]) -> str:
     """prices.csv."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(item.name for item in fields(PriceRow))
-    for row in rows:
-        writer.writerow(["" if value is None else value for value in astuple(row)])
-    return out.getvalue()
+    return csv_text((item.name for item in fields(PriceRow)), map(astuple, rows))
 
 
 def read_prices(path: Path) -> list[PriceRow]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 
+from host.tables import csv_text
 from peakday.ready.criteria import Result
 from peakday.ready.document import Ready
 from peakday.ready.faults import command_for
@@ -17,12 +16,8 @@ COLUMNS = ("id", "kind", "priority", "summary", "description", "command", "evide
 
 def actions_csv(ready: Ready) -> str:
     """Open criteria, fails first; then quotas to ask for, and faults to try."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in [*_criteria(ready), *_quotas(ready), *_faults(ready)]:
-        writer.writerow([Untrusted(cell).cell for cell in row])
-    return out.getvalue()
+    rows = (*_criteria(ready), *_quotas(ready), *_faults(ready))
+    return csv_text(COLUMNS, ([Untrusted(cell).cell for cell in row] for row in rows))
 
 
 def _criteria(ready: Ready) -> Iterator[tuple[str, ...]]:
