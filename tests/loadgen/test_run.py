@@ -51,7 +51,7 @@ def test_a_run_leaves_a_finished_record_and_no_process(make_job, tmp_path):
     assert info["provenance"] == {"bedrock": "simulated"}
     totals = info["totals"]
     ends = ("completed", "failed", "abandoned", "censored", "dropped")
-    assert totals["asked"] == totals["sent"] == sum(totals[name] for name in ends) > 30
+    assert totals["asked"] == totals["sent"] == sum(totals[name] for name in ends) > 20
     assert totals["cache_hit_token_ratio"]["shared"] == pytest.approx(1.0)
     assert info["quantiles"]["ttft_s"]["p50"]["value"] >= 0.02
     assert info["quantiles"]["gap_s"]["p50"]["n"] > 0

@@ -35,15 +35,20 @@ def one_slot():
 
 @pytest.fixture(scope="module")
 def turns(tmp_path_factory):
-    """The turns of the same single-turn customers, who wait for ever and who wait for half a second or so."""
-    found = {}
+    """The turns of the same single-turn customers, who wait for ever and who wait for half a second or so.
+
+    And under "late_s": how long the process of customers and server stood still, which is nobody's patience.
+    """
+    found = {"late_s": 0.0}
     for name, patience in (("patient", None), ("impatient", {"median": 0.5, "cv": 0.3})):
         mix = {"turns_per_interaction": ONE_TURN, "interactions_per_session": ONE_TURN, "patience_s": patience}
-        scenario = {"mix": mix, "load": {"drain_s": 6.0}}
+        scenario = {"mix": mix, "load": {"drain_s": 60.0}}
         with serving(one_slot()) as server:
             make_job = make_job_in(tmp_path_factory.mktemp(name))
             job = make_job(TargetSpec("assistant", server.url), scenario=scenario, rate_per_s=RATE_PER_S, for_s=2.0)
-            found[name] = play(job)[0].turns
+            run, _ = play(job)
+        found[name] = run.turns
+        found["late_s"] = max(found["late_s"], run.generator["heartbeat_late_s_max"].sum())
     return found
 
 
@@ -57,7 +62,7 @@ def test_the_same_customers_come_whether_patient_or_not(turns):
     assert set(turns["patient"]["status"]) == {"ok"}
     assert turns["impatient"]["status"].eq("abandoned").mean() > 0.2
     answered_s = turns["impatient"].query("status == 'ok'")["ttft_s"]
-    assert answered_s.quantile(0.99) < 0.8 * p99(turns["patient"]).value
+    assert answered_s.quantile(0.99) < 0.8 * p99(turns["patient"]).value + turns["late_s"]
 
 
 def test_p99_does_not_improve_with_impatient_customers(turns):
@@ -67,6 +72,6 @@ def test_p99_does_not_improve_with_impatient_customers(turns):
     if impatient.censored:
         printed = quantile_number("ttft_s", "TTFT", "p99", replace(impatient, n_tail=100)).text
         assert printed.startswith("≥")
-        assert answered_s.quantile(0.99) <= impatient.value <= 1.2 * patient.value
+        assert answered_s.quantile(0.99) <= impatient.value <= 1.2 * patient.value + turns["late_s"]
     else:
-        assert impatient.value >= 0.8 * patient.value
+        assert impatient.value >= 0.8 * patient.value - turns["late_s"]
