@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -93,8 +92,8 @@ class DryBuild:
         if "--require-hashes" in line:
             name = f"python{sys.version_info[0]}.{sys.version_info[1]}"
             site = self.at("/opt/peakday") / "lib" / name / "site-packages"
-            ours = sysconfig.get_paths()["purelib"]
-            (site / "locked.pth").write_text(f"{ours}\n")
+            ours = [path for path in sys.path if Path(path).name == "site-packages"]
+            (site / "locked.pth").write_text("".join(f"{path}\n" for path in ours))
             return
         done = self.execute("sh", "-ec", self.moved(line))
         assert done.returncode == 0, f"RUN {line}\n{done.stdout}{done.stderr}"
