@@ -1,17 +1,26 @@
-"""Thirty-five shapes of a wire, each against the truth of who wrote it: status, text, tokens, and every time, exactly.
+"""Thirty-four shapes of a wire, each against the truth of who wrote it: status, text, tokens, and every time.
 
-The clock is the test's: piece i is written at (i + 1) x 10 ms, and is read there and then, in one read or in many.
+First with the test's own clock, exactly: piece i is written at (i + 1) x 10 ms, and is read there and then, in one
+read or in many. Then over a socket, by a server that notes when it writes a piece and writes the next once that was
+read: each of our times lies between two of its own, however late the machine is.
 """
 
+import socket
+import threading
+import time
 from array import array
+from queue import Queue
 
 import pytest
+from gevent import get_hub
+from gevent.event import Event
 
 from loadgen.job import TargetSpec
 from loadgen.targets.mapping import RESPONSES, load_mapping, named_target
 from loadgen.targets.openai import OpenAiAnswer
 from loadgen.targets.signals import MappedReader, SignalAnswer
-from tests.loadgen.server import chat_chunk, usage_chunk
+from loadgen.transport.connection import Connection, endpoint
+from tests.loadgen.server import STREAM_END, STREAM_HEAD, chat_chunk, chunk, usage_chunk
 from tests.loadgen.test_named_mappings import WIRES, keys, sse
 
 pytestmark = pytest.mark.unit
@@ -86,8 +95,9 @@ SHAPES = {
     "words of one event": (mapped(text={"event": "output", "encoding": "plain"}, end={"event": "done"}),
                            [b"event: logs\ndata: no\n\n", b"event: output\ndata: It ships \n\n",
                             b"event: output\ndata: Friday.\n\n", b"event: done\ndata: {}\n\n"], None),
-    "JSON inside a text": ({"format": "json", "text": {"path": "body.t"}, "usage": {"output_tokens": "body.u.out"}},
-                           [b'{"body": "{\\"t\\": \\"It ships Friday.\\", \\"u\\": {\\"out\\": 4}}"}'], 4),
+    "JSON inside a text": ({"format": "json", "text": {"path": "body.t"},
+                            "usage": {"input_tokens": "body.u.in", "output_tokens": "body.u.out"}},
+                           [b'{"body": "{\\"t\\": \\"It ships Friday.\\", \\"u\\": {\\"in\\": 7, \\"out\\": 4}}"}'], 4),
     "openai, one JSON in place of a stream": (None, [
         b'{"choices": [{"message": {"content": "It ships Friday."},\n "finish_reason": "stop"}],\n'
         b' "usage": {"prompt_tokens": "7", "completion_tokens": "4"}}'], 4),
@@ -113,15 +123,17 @@ def shape(name: str):
     return named(name.removeprefix("named ")) if name.startswith("named ") else SHAPES[name]
 
 
+def answer_to(mapping, gaps, openai=OpenAiAnswer, mapped=SignalAnswer):
+    """An answer of a shape, as a load worker has it."""
+    if mapping is None:
+        return openai(gaps, SPEC, None, True)
+    return mapped(gaps, MappedReader(mapping), TargetSpec("http", "http://127.0.0.1:1", mapping=mapping), True)
+
+
 def read(mapping, pieces, size: int):
     """The answer, its pieces read at their times in parts of `size` bytes; the body ends a step after the last."""
-    spec = SPEC if mapping is None else TargetSpec("http", "http://127.0.0.1:1", mapping=mapping)
     gaps = array("q")
-    answer = (
-        OpenAiAnswer(gaps, SPEC, None, True)
-        if mapping is None
-        else SignalAnswer(gaps, MappedReader(mapping), spec, True)
-    )
+    answer = answer_to(mapping, gaps)
     answer.start_ns = 1
     take = answer.on_headers(2, 200, {})
     for number, piece in enumerate(pieces, 1):
@@ -137,13 +149,80 @@ def test_status_tokens_and_times_are_the_writers(name, size):
     """First and last token where their pieces were written, the end where the body ended, nothing guessed."""
     mapping, pieces, tokens = shape(name)
     answer, gaps = read(mapping, pieces, size)
-    writes = [number for number, piece in enumerate(pieces, 1) if b"It ships" in piece or b"Friday." in piece]
-    if "JSON i" in name or "JSON body" in name:
-        writes = [len(pieces) + 1]  # one body is read when it has ended
+    writes = [number + 1 for number in written(name, pieces)]
     assert (answer.status, answer.error_code) == ("ok", None)
-    assert answer.output_tokens == tokens
+    assert told(answer) == (tokens, None if tokens is None else 7)
     assert (answer.first_ns, answer.last_ns) == (writes[0] * STEP_NS, writes[-1] * STEP_NS)
     assert answer.end_ns == (len(pieces) + 1) * STEP_NS
+    assert sum(gaps) == answer.last_ns - answer.first_ns
+
+
+def written(name, pieces):
+    """Which pieces hold words of the answer; one body is read when it has ended, a piece later."""
+    if "JSON i" in name or "JSON body" in name:
+        return [len(pieces)]
+    return [number for number, piece in enumerate(pieces) if b"It ships" in piece or b"Friday." in piece]
+
+
+def told(answer):
+    """Output and input tokens of an answer."""
+    return answer.output_tokens, next((call.get("input_tokens") for call in answer.calls), None)
+
+
+def watched(kind, read_bytes):
+    """A kind of answer that says how many bytes of its body it has read."""
+
+    class Watched(kind):
+        def on_headers(self, now_ns, http_status, headers):
+            take = super().on_headers(now_ns, http_status, headers)
+
+            def taken(at_ns, data):
+                take(at_ns, data)
+                read_bytes.put(len(data))
+
+            return taken
+
+    return Watched
+
+
+def truth_teller(listener, pieces, read_bytes, writes):
+    """Serve one request: `writes` is when each piece was written, and last when all had been read."""
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65_536)
+        connection.sendall(STREAM_HEAD)
+        for piece in pieces:
+            writes.append(time.monotonic_ns())
+            connection.sendall(chunk(piece))
+            left = len(piece)
+            while left:
+                left -= read_bytes.get(timeout=30)
+        writes.append(time.monotonic_ns())
+        connection.sendall(STREAM_END)
+        connection.recv(1)  # until the client has read it and closes
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_over_a_socket_each_time_lies_between_the_writes_around_it(name):
+    mapping, pieces, tokens = shape(name)
+    read_bytes, writes, ended, gaps = Queue(), [], Event(), array("q")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=truth_teller, args=(listener, pieces, read_bytes, writes))
+        server.start()
+        where = endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        connection = Connection(get_hub().loop, where, socket.socket, lambda error: None, None)
+        answer = answer_to(mapping, gaps, watched(OpenAiAnswer, read_bytes), watched(SignalAnswer, read_bytes))
+        answer.on_end = lambda _: ended.set()
+        connection.request(b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", answer)
+        ended.wait(30)
+        connection.close()
+        server.join()
+    times = [*writes, answer.end_ns + 1]
+    first, *_, last = [*written(name, pieces) * 2]
+    assert (answer.status, told(answer)) == ("ok", (tokens, None if tokens is None else 7))
+    assert times[first] <= answer.first_ns < times[first + 1]
+    assert times[last] <= answer.last_ns < times[last + 1]
+    assert writes[-1] <= answer.end_ns
     assert sum(gaps) == answer.last_ns - answer.first_ns
 
 
