@@ -21,9 +21,9 @@ import urllib.request
 from pathlib import Path
 
 import psutil
-import yaml
 
 from host.ports import free_port
+from host.yaml_text import dump_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = Path(os.environ.get("PEAKDAY_LOADGEN_BENCH", ROOT.parent / "shared" / "bench" / "loadgen"))
@@ -69,7 +69,7 @@ class Emulator:
             "conversations.yaml": {"schema": "peakday.conversations/1", "default": {"answer_tokens": TOKENS}},
         }  # fmt: skip
         for name, value in files.items():
-            (folder / name).write_text(yaml.safe_dump(value))
+            (folder / name).write_text(dump_yaml(value))
         stack = {
             "schema": "peakday.stack/1", "models_file": str(folder / "models.yaml"),
             "profiles": str(folder / "profiles.yaml"), "data": {"conversations": str(folder / "conversations.yaml")},

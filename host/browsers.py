@@ -6,6 +6,7 @@ browser then says so, in Origin and Host; and it sends no body of JSON to anothe
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -17,10 +18,14 @@ PRIVATE_SUFFIXES = (".internal", ".local", ".svc", ".localhost", ".home.arpa")
 RFC 6761, RFC 8375."""
 
 
+_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z.-]+)(?::[0-9]{1,5})?")
+"""A host and its port, and nothing that a URL could hold beside them."""
+
+
 @lru_cache(maxsize=256)
 def refusal(host: str | None, origin: str | None) -> str | None:
     """Why a request is not answered; None where it may be. Clients that are no browsers send no Origin."""
-    if host is not None and not is_loopback_url(f"http://{host}"):
+    if host is not None and not (_HOST.fullmatch(host) and is_loopback_url(f"http://{host}")):
         return "this address is served under a loopback name only"
     if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
         return "this address is for pages of its own"

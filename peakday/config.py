@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from host.yaml_text import read_yaml
 from peakday.errors import CommandError
 
 FILE = "peakday.yaml"
+CHECKS_FILE = "checks.yaml"
 SCHEMA = "peakday.config/1"
 
 TEMPLATE = f"""\
@@ -125,9 +127,15 @@ def load_config(folder: Path | None = None) -> Config:
         CommandError: it cannot be parsed; the message names file, key and reason.
     """
     path = (folder or Path()) / FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return Config()
     return check(Config, read_yaml(path, error=CommandError), str(path), error=CommandError)
+
+
+def check_scenario_file(path: Path) -> None:
+    """Raises `CommandError` where a scenario would be written to a file that commands read as something else."""
+    if path.name in (FILE, CHECKS_FILE):
+        raise CommandError(f"{path.name}: every command here reads it as its own settings; choose another name")
 
 
 def write_config(folder: Path | None = None) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from facts.account import is_usage
 from host.atomic import write_text
 from peakday.account.usage_counts import write_counts
+from peakday.config import check_scenario_file
 from peakday.errors import CommandError
 from peakday.preview_page import write_preview
 from peakday.quantities import duration_s
@@ -67,6 +68,7 @@ def fit_files(
     if length is not None or calls_per_interaction is not None:
         raise CommandError(f"{files[0]}: --length and --calls-per-interaction are for counts; a trace shows both")
     path, counts = Path(f"{name}.yaml"), Path(f"{name}.counts.csv")
+    check_scenario_file(path)
     for file in (path, counts):
         if file.exists():
             raise CommandError(f"{file}: is there already; choose another --name")
@@ -108,6 +110,7 @@ def fit_history(
         CommandError: the growth is no LOW,MID,HIGH, or NAME.yaml is there already.
     """
     path = Path(f"{name}.yaml")
+    check_scenario_file(path)
     if path.exists():
         raise CommandError(f"{path}: is there already; choose another --name")
     notes: tuple[str, ...] = ()

@@ -67,8 +67,10 @@ def new(
     as_json: Json = False,
 ) -> None:
     """Write a scenario of your own: a few keys over one that exists."""
+    from peakday.config import check_scenario_file
     from scenarios.authoring import write_new
 
+    check_scenario_file(name.with_name(f"{name.name.removesuffix('.yaml')}.yaml"))
     path = write_new(name, parent)
     Console(as_json).result(f"wrote {path}; look at it with `peakday scenario preview {path}`", {"scenario": str(path)})
 

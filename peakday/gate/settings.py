@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from facts.tokens import TOKEN_CLASSES
 from host.checked import check
 from host.yaml_text import read_yaml
+from peakday.config import CHECKS_FILE
 from peakday.errors import CommandError
 from slo.slo import parse_slo
 
-FILE = "checks.yaml"
 SCHEMA = "peakday.checks/1"
 MARGINS = {"ttft_s_p50": 0.10, "tpot_s_p50": 0.10, "goodput_per_s": 0.05}
 """Metric -> how much worse is too much. Three by default: every further one costs power to the others (Holm)."""
@@ -91,8 +91,10 @@ class Checks(Part):
 def _refuse_above() -> None:
     """Raises `CommandError` where the checkout that we stand in has its checks.yaml further up."""
     for folder in [Path.cwd(), *Path.cwd().parents]:
-        if (folder / FILE).is_file():
-            raise CommandError(f"{FILE} lies in {folder}, not here: run the command there, or name it with --checks")
+        if (folder / CHECKS_FILE).is_file():
+            raise CommandError(
+                f"{CHECKS_FILE} lies in {folder}, not here: run the command there, or name it with --checks"
+            )
         if (folder / ".git").exists():
             return
 
@@ -103,7 +105,7 @@ def load_checks(path: Path | None) -> Checks:
     Raises:
         CommandError: missing though named, or wrong; the message names file, key and reason.
     """
-    file = path or Path(FILE)
+    file = path or Path(CHECKS_FILE)
     if path is None and not file.is_file():
         _refuse_above()
         return Checks()

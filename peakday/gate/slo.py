@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from loadgen.record import Run
+from peakday.config import CHECKS_FILE
 from peakday.gate.metrics import interaction_costs, run_value
-from peakday.gate.settings import FILE
 from peakday.gate.verdicts import Line, Verdict
 from slo.bounds import BATCHES, Batch, batches_of, mean_bounds, one_batch, share_bounds, turns_to_show
 from slo.slo import COST, RATIOS, Slo
@@ -77,7 +77,7 @@ def judge_share(slo: Slo, counted: Sequence[Batch]) -> Line:
     if bounds.lower > allowed:
         return Line(GATE, slo.name, Verdict.FAIL, why, str(slo), shown)
     why = f"{why}; {_remedy(slo, bounds.missed, allowed)}"
-    fix = f"under runs in {FILE}, slo_runs: {2 * len(counted)}" if allowed else ""
+    fix = f"under runs in {CHECKS_FILE}, slo_runs: {2 * len(counted)}" if allowed else ""
     return Line(GATE, slo.name, Verdict.INCONCLUSIVE, why, str(slo), shown, fix=fix)
 
 

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from host.atomic import write_text
 from host.errors import PeakdayError
 from host.json_text import parse_json
+from peakday.config import check_scenario_file
 from peakday.serve.desk import Desk, body
 from peakday.serve.pages import page
 from peakday.serve.sketch import SketchError, begun, edited, picture_data, sketched
@@ -51,6 +52,7 @@ async def save(request: Request) -> Response:
 
 def _kept(text: str, base: Path) -> Path:
     path = base / f"{sketched(text, base).name}.yaml"
+    check_scenario_file(path)
     if path.exists():
         raise PeakdayError(f"{path.name} is there already; give the event another name")
     write_text(path, text if text.endswith("\n") else f"{text}\n")

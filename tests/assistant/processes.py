@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-import yaml
 
 from assistant.assembly import Clocks, assemble
 from assistant.models.connections import connect
@@ -133,7 +132,7 @@ def write_stack(
         "answers": answers,
         "default": {"rounds": [], "answer_tokens": 2},
     }
-    (folder / "conversations.yaml").write_text(yaml.safe_dump(conversations))
+    (folder / "conversations.yaml").write_text(dump_yaml(conversations))
     if profiles is not None:
         (folder / "profiles.yaml").write_text(dump_yaml(profiles))
     stack = {

@@ -8,7 +8,6 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-import yaml
 
 from host import processes
 from host.yaml_text import dump_yaml
@@ -72,7 +71,7 @@ def write_stack(folder: Path) -> Path:
         words = f"{WORKED}, asked of {model}".encode()
         answers[sha256(words).hexdigest()] = {"rounds": [lookup] * 3, "answer_tokens": 100}
     plans = {"schema": "peakday.conversations/1", "answers": answers, "default": {"rounds": [], "answer_tokens": 20}}
-    (folder / "conversations.yaml").write_text(yaml.safe_dump(plans))
+    (folder / "conversations.yaml").write_text(dump_yaml(plans))
     profiles = {"schema": "peakday.emulator/1", "profiles": {}}
     for name in ("nova-2-lite", "nova-pro", "claude-sonnet"):
         profiles["profiles"][name] = FAST

@@ -13,6 +13,8 @@ from host.browsers import is_json, network_refusal, refusal
         ("127.0.0.1.evil.example:80", None, False), ("127.0.0.1:80", "https://evil.example", False),
         ("127.0.0.1:80", "null", False), ("127.0.0.1:80", "http://127.0.0.1:81", False), ("127.0.0.1:80", "", False),
         ("127.0.0.1@evil.example", None, False), ("evil.example#127.0.0.1", None, False),
+        ("[::1].evil.example", None, False), ("127.0.0.1#.evil.example", None, False), ("", None, False),
+        ("127.0.0.1:80, evil.example", None, False), ("127.0.0.1/evil.example", None, False),
     ],
 )  # fmt: skip
 def test_only_own_names_and_own_pages_are_answered(host, origin, answered):

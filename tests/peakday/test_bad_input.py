@@ -155,3 +155,16 @@ def test_a_command_without_words_shows_its_help_as_it_stands(refused, words):
     assert lines[0] == " ".join(["Usage: peakday", *words, "[OPTIONS] COMMAND [ARGS]..."])
     assert "Commands:" in lines
     assert "\\n" not in result.stderr
+
+
+@pytest.mark.parametrize("name", ["peakday", "checks.yaml"])
+def test_a_scenario_never_becomes_a_file_of_settings(refused, tmp_path, name):
+    """Every command of the folder would read it, and refuse to start."""
+    one_line(refused("scenario", "new", name), 2, "its own settings")
+    assert not list(tmp_path.iterdir())
+
+
+def test_settings_that_are_no_file_are_not_passed_over(refused, tmp_path):
+    """A folder or a link to nothing in their place: what they declare is not known."""
+    (tmp_path / "peakday.yaml").symlink_to(tmp_path / "nothing")
+    one_line(refused("run", "smoke", "--target", "assistant=http://127.0.0.1:9"), 2, "peakday.yaml", "no such file")

@@ -12,6 +12,7 @@ from host.atomic import write_text
 from host.json_values import mapping
 from host.yaml_text import dump_yaml
 from loadgen.record import load_run
+from peakday.config import check_scenario_file
 from peakday.plan.plan import NO_RUN, write_plan_folder
 from peakday.records.folders import find_record, new_folder
 from peakday.serve.planning.question import Question, QuestionError
@@ -39,6 +40,7 @@ def save_scenario(question: Question, name: str, base: Path) -> Path:
     path = base / f"{name}.yaml"
     if not _NAME.fullmatch(name):
         raise QuestionError(f"{name!r} is no name: small letters, digits and _, a letter first")
+    check_scenario_file(path)
     if path.exists():
         raise QuestionError(f"{path.name} is there already; choose another name")
     if question.prices:

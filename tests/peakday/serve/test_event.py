@@ -105,3 +105,13 @@ def test_the_page_draws_what_is_typed_and_writes_only_when_saved(client, records
     again = client.post("/event/save", {"yaml": drawn["text"]})
     assert (again.status, "is there already" in again.json["error"]) == (400, True)
     (records / "drawn.yaml").unlink()
+
+
+@pytest.mark.parametrize("name", ["peakday", "checks"])
+def test_an_event_never_becomes_a_file_of_settings(client, name):
+    """Every command of the folder would read it, and refuse to start."""
+    answer = client.post("/event/save", {"yaml": f"extends: smoke\nname: {name}\n"})
+    assert (answer.status, "its own settings" in answer.text) == (400, True)
+    asked = {"scenario": "smoke", "sets": [], "prices": [], "name": name}
+    assert "its own settings" in client.post("/what-if/scenario", asked).text
+    assert not (client.desk.base / f"{name}.yaml").exists()
