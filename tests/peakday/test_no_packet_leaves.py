@@ -3,15 +3,21 @@
 The texts are found by their type, so that a verb, an option or a key that is added tomorrow is covered.
 """
 
+import re
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin
 
 import pytest
 import typer
 import yaml
 from pydantic import BaseModel
 
+from neuron_bench.endpoint.sweep import EndpointSpec
+from neuron_bench.matrix import _NOT_IN_A_FILE, Spec
 from peakday.cli import app, main
 from peakday.config import Config
 from peakday.gate.settings import Checks
@@ -168,26 +174,35 @@ def test_no_text_of_any_verb_reaches_an_undeclared_host(path, traps, capsys):
                 typed(line(path, name, value), traps)
 
 
+def leaves(kind, marks=()) -> Iterator[tuple[tuple[str, ...], object]]:
+    """What a type is made of, each with the lists (`[]`) and mappings (`{}`) around it."""
+    inside = get_args(kind)
+    if not inside or get_origin(kind) is Literal:
+        yield marks, kind
+    around = {dict: ("{}",), list: ("[]",), tuple: ("[]",)}.get(get_origin(kind), ())
+    for part in inside:
+        if not around or part is not Ellipsis:
+            yield from leaves(part, (*marks, *around))
+
+
 def text_keys(model, path=()) -> Iterator[tuple[str, ...]]:
-    """Every key of a settings file that holds text, found by its type."""
+    """Every key of a settings file that holds text, found by its type, at any depth."""
     for name, field in model.model_fields.items():
-        key = field.alias or name
-        inner = [part for part in (field.annotation, *getattr(field.annotation, "__args__", ())) if part]
-        nested = [part for part in inner if isinstance(part, type) and issubclass(part, BaseModel)]
-        if nested:
-            yield from text_keys(nested[0], (*path, key))
-        elif "str" in str(field.annotation) or "Path" in str(field.annotation):
-            yield (*path, key)
+        here, known = (*path, field.alias or name), list(leaves(field.annotation))
+        nested = [(marks, kind) for marks, kind in known if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        for marks, kind in nested:
+            yield from text_keys(kind, (*here, *marks))
+        if not nested and any(kind in (str, Path) for _, kind in known):
+            yield here
 
 
 def document(path, value, base):
     """A file with one key set."""
-    whole = {key: dict(part) if isinstance(part, dict) else part for key, part in base.items()}
-    at = whole
-    for key in path[:-1]:
-        at = at.setdefault(key, {})
-    at[path[-1]] = value
-    return yaml.safe_dump(whole)
+    for key in reversed(path):
+        value = [value] if key == "[]" else {"x": value} if key == "{}" else {key: value}
+    top = path[0]
+    inner = {**base[top], **value[top]} if isinstance(base.get(top), dict) else value[top]
+    return yaml.safe_dump({**base, top: inner})
 
 
 SUT = {"sut": {"start": "true", "ready": "http://127.0.0.1:{port}/"}}
@@ -210,7 +225,13 @@ def test_no_key_of_peakday_yaml_reaches_an_undeclared_host(path, traps, tmp_path
             typed(["run", "smoke", "--target", f"assistant=http://{TRAP}:8443", "--quiet"], traps)
 
 
-MATRIX_KEYS = ("url", "artifact_store", "server_host", "chip", "instance_type", "device")
+MATRIX_KEYS = sorted({
+    field.name
+    for kind in (Spec, EndpointSpec)
+    for field in fields(kind)
+    if re.search(r"\b(?:str|Path)\b", str(field.type)) and field.name not in _NOT_IN_A_FILE
+})  # fmt: skip
+"""Of a target, found by type; `serve` and its options start a process, which is a trap."""
 
 
 @pytest.mark.parametrize("key", MATRIX_KEYS)
@@ -265,6 +286,37 @@ def test_the_walk_covers_the_options_that_hold_addresses():
         ("run", "artifacts"), ("verify-on-bedrock", "target"), ("quality", "openai_url"),
     } <= named  # fmt: skip
     assert {("sut", "ready"), ("sut", "target"), ("baselines",)} <= set(text_keys(Checks))
+
+
+class _Place(BaseModel):
+    host: str
+    many: list[str] = []
+
+
+class _Added(BaseModel):
+    """Every form in which a key that holds an address may be added tomorrow."""
+
+    plain: str
+    maybe: str | None = None
+    path: Path | None = None
+    listed: list[str] = []
+    named: dict[str, str] = {}
+    noted: Annotated[str, "a note"] = ""
+    count: int = 0
+    kind: Literal["a", "b"] = "a"
+    place: _Place | None = None
+    places: list[_Place] = []
+    by_region: dict[str, _Place] = {}
+    deep: dict[str, tuple[_Place, ...]] = {}
+
+
+def test_a_key_that_is_added_in_any_form_is_walked():
+    """Also inside a list or under a name, where the walk once passed it over."""
+    plain = {("plain",), ("maybe",), ("path",), ("listed",), ("named",), ("noted",)}
+    around = [("place",), ("places", "[]"), ("by_region", "{}"), ("deep", "{}", "[]")]
+    assert set(text_keys(_Added)) == plain | {(*place, key) for place in around for key in ("host", "many")}
+    for path in text_keys(_Added):
+        assert f"http://{TRAP}" in document(path, f"http://{TRAP}", {})
 
 
 def test_the_traps_tell(traps):
