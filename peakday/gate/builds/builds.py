@@ -152,6 +152,7 @@ class Build:
             _wait_for(ready, child, sut.ready_within_s)
             running.targets, running.values, running.unpaid = (_filled(sut.target, values),), values, sut.unpaid
             yield running
+        _check_gone(ready)
 
 
 @contextlib.contextmanager
@@ -332,6 +333,14 @@ def _check_free(page: Target) -> None:
     with contextlib.suppress(FetchError):
         fetch(page.url, within_s=READY_PAGE_WITHIN_S, addresses=page.addresses)
         message = f"sut.ready: {page.url} answers before sut.start has run: stop what answers there, or use {{port}}"
+        raise CommandError(message, Exit.ENVIRONMENT)
+
+
+def _check_gone(page: Target) -> None:
+    """Raises `CommandError` where the system answers after it was stopped: it left our group, and runs on."""
+    with contextlib.suppress(FetchError):
+        fetch(page.url, within_s=READY_PAGE_WITHIN_S, addresses=page.addresses)
+        message = f"sut.start left a server behind at {page.url}: stop it, and start it without setsid or a daemon"
         raise CommandError(message, Exit.ENVIRONMENT)
 
 

@@ -1,6 +1,8 @@
 """The builds that are compared: commits in worktrees, systems of the user's own, addresses."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -170,6 +172,19 @@ def test_a_system_under_a_shell_is_stopped_with_it(tmp_path, start):
         assert len(group_members(group)) > 1
     assert group_members(group) == {}
     assert running.cpu_s > 0.2
+
+
+@pytest.mark.skipif(shutil.which("setsid") is None, reason="setsid is util-linux's")
+def test_a_system_that_leaves_our_group_is_told(tmp_path):
+    """A daemon runs on beside every later run: an error that says where, once what was measured is over."""
+    serve = f"exec {sys.executable} -m http.server {{port}} --bind 127.0.0.1"
+    sut = Sut(start=f"setsid sh -c 'echo $$ > pid; {serve}' & exec sleep 600", ready="http://127.0.0.1:{port}/")
+    try:
+        build = Build("candidate", "x", folder=tmp_path, sut=sut)
+        with pytest.raises(CommandError, match="left a server behind"), build.up() as running:
+            assert running.targets
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
 def test_an_address_must_be_owned(tmp_path, monkeypatch):
