@@ -353,7 +353,10 @@ def _sized(choice: SelfHostedChoice, load: Levels, needs: Floats, terms: Terms) 
         instances=Levels(*map(float, at.instances)),
         chips=Levels(*map(float, at.chips)),
         chips_range=_figure(service, float(at.chips[3]), _interval(drawn.chips), "chips"),
-        usd_per_hour=_figure(service, bought_usd_per_hour, _interval(drawn.instances * offer.usd_per_hour), "USD/h"),
+        usd_per_hour=replace(
+            _figure(service, bought_usd_per_hour, _interval(drawn.instances * offer.usd_per_hour), "USD/h"),
+            source=f"{_price_source(offer)}; instances: {service.step.source}",
+        ),
         utilisation_ratio=_figure(service, min(1.0, load.p50 / carried), _interval(busy), "ratio"),
         binding=service.binding if at.replicas[3] > rules.zones else f"one replica in each of {rules.zones} zones",
         chips_per_replica=service.step.chips_per_replica,
@@ -390,6 +393,14 @@ def _figure(service: Service, mid: float, interval: tuple[float, float], unit: s
     return Figure(
         mid, *range_around(mid, *interval), unit, service.provenance, service.step.source, simulated=simulated
     )
+
+
+def _price_source(offer: InstanceOffer) -> str:
+    """Where an instance's price of an hour comes from."""
+    public = offer.instance
+    if offer.price_kind == "own price":
+        return f"your own price of {public.instance}"
+    return f"{public.instance}, {offer.price_kind}, {public.price_date}: {public.source.removeprefix('prices: ')}"
 
 
 def _named(service: Service) -> str:

@@ -237,6 +237,8 @@ def test_own_prices_replace_the_list(made):
     cheap = plan(prices={"instances": {"inf2.48xlarge": {"usd_per_hour": 1.0}}})
     assert cheap.event_cost_usd.mid < made.event_cost_usd.mid
     assert any(note.source == "own price overlay" for note in cheap.inputs)
+    option = next(s.chosen for s in cheap.supplies if s.model == "custom-8b")
+    assert option.usd_per_hour.source.startswith("your own price of inf2.48xlarge; instances: ")
 
 
 def test_what_is_not_sized_never_breaks_first_but_is_warned_about():
@@ -250,6 +252,7 @@ def test_what_is_bought_is_one_level_throughout(made):
     chosen = next(s.chosen for s in made.supplies if s.model == "custom-8b")
     assert chosen.chips_range.mid == chosen.bought_chips == chosen.bought_instances * 12
     assert chosen.event_usd == pytest.approx(chosen.usd_per_hour.mid * chosen.billed_hours)
+    assert f"{chosen.instance_type}, {chosen.price_kind}, 20" in chosen.usd_per_hour.source
 
 
 def test_the_three_error_bars_are_apart_and_inside_the_whole(made):
