@@ -198,7 +198,7 @@ def choose_benches(wanted: Sequence[str], step_models: Sequence[StepModel]) -> l
 
 
 def choose_step_models(files: Sequence[Path], benches: Sequence[str], console: Console) -> list[StepModel]:
-    """The step models of these files and benches, and for every other model those derived from published figures.
+    """The step models of these files and benches, and for every other chip those derived from published figures.
 
     A bench that gives none says why in one line.
     """
@@ -211,8 +211,8 @@ def choose_step_models(files: Sequence[Path], benches: Sequence[str], console: C
             console.say(f"step times of {own[-1].model_id}{known} on {own[-1].chip} from bench {bench.bench_id}")
         except BenchUsageError as error:
             console.say(f"bench gives no step times, only start-up times: {error}")
-    taken = {name for model in own for name in same_model(model.model_id)}
-    published = [model for model in step_models().values() if model.model_id not in taken]
+    taken = {(name, model.chip) for model in own for name in same_model(model.model_id)}
+    published = [model for model in step_models().values() if (model.model_id, model.chip) not in taken]
     if published and not own:
         console.say(
             "step times derived from published load tests; `peakday calibrate` makes them from your own measurements"

@@ -49,11 +49,12 @@ def test_a_step_model_of_one_model_leaves_the_others_sized(tmp_path):
     assert sum(model.model_id == LLAMA for model in chosen) == sum(name == LLAMA for name, _ in step_models())
 
 
-def test_a_step_model_takes_the_place_of_its_models_published_ones(tmp_path):
-    """Under any of its names: custom-8b is measured as Llama 3.1 8B."""
+def test_a_step_model_takes_the_place_of_the_published_one_of_its_chip(tmp_path):
+    """Under any of its names: custom-8b is measured as Llama 3.1 8B. Other chips stay to be compared with."""
     model, *others = planning.choose_step_models([written(tmp_path, "custom-8b")], [], Heard())
-    assert model.provenance == "simulated"
-    assert LLAMA not in {other.model_id for other in others}
+    assert (model.provenance, model.chip) == ("simulated", "trainium2")
+    chips = {other.chip for other in others if other.model_id == LLAMA}
+    assert chips == {chip for name, chip in step_models() if name == LLAMA} - {"trainium2"} != set()
 
 
 def bench_of(tmp_path, flags):
