@@ -20,7 +20,7 @@ RUN, OLDER, PLAN, CHECK = (
 )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def records(tmp_path_factory):
     """Two runs, two plans and a check, made once."""
     base = tmp_path_factory.mktemp("folder")
