@@ -5,6 +5,7 @@ the controller deals out; a part finds its file's tests and runs them as pytest 
 share is made once, a file has one part, or a few where its tests share nothing and take long.
 """
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,7 +68,9 @@ class Part(pytest.Item):
     def tests(self) -> list[pytest.Item]:
         """The part's tests that the command line selects."""
         module = pytest.Module.from_parent(self.parent.folder, path=self.path)
+        gc.disable()  # nothing of what is imported is garbage
         items = list(self.session.genitems(module))[self.number :: self.parent.parts]
+        gc.enable()
         self.config.hook.pytest_collection_modifyitems(session=self.session, config=self.config, items=items)
         return items
 
