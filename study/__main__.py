@@ -7,7 +7,8 @@
     python -m study measure   --shape small --url http://127.0.0.1:PORT/v1
     python -m study table     --shape small          prints the table of docs/validation.md
 
-Others need no engine: `python -m study engines` (calibration on random engines), `python -m study accelerators`
+Others need no engine: `python -m study engines` (calibration on random engines), `python -m study refusals` (are its
+refusals right, and what ends them), `python -m study accelerators`
 (public measurements of real chips), `python -m study step_models` (those that plans use) and `python -m study emulated`
 (`calibrate --target` against steps that are known); each has a --help.
 
@@ -31,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadgen.record import load_run
-from study import accelerators, emulated, engines, step_models
+from study import accelerators, emulated, engines, refusals, step_models
 from study.arrivals import KEPT, Arrivals, keep_arrivals, read_arrivals
 from study.load_steps import (
     LENGTH_MAX_S,
@@ -198,6 +199,7 @@ OTHER_STUDIES = {
     "accelerators": accelerators.main,
     "emulated": emulated.main,
     "engines": engines.main,
+    "refusals": refusals.main,
     "step_models": step_models.main,
 }
 

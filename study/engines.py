@@ -257,14 +257,18 @@ def judge(number: int, setting: Setting = PLAIN) -> Verdict:
     return judged(engine, model)
 
 
-def judged(engine: Engine, model: StepModel) -> Verdict:
-    """What a step model predicts of load steps that it was not fitted to, against the engine."""
+def judged(engine: Engine, model: StepModel, *, everywhere: bool = False) -> Verdict:
+    """What a step model predicts of load steps that it was not fitted to, against the engine.
+
+    everywhere: of those too that it does not say to know.
+    """
     errors: dict[str, list[float]] = {"tpot_s_p50": [], "ttft_s_p50": []}
     inside, unknown = 0, ""
     for share in HELD_OUT:
         run, true_work = _held_out(engine, share)
         work = run.requests()
-        if beyond := [text for text in extrapolations(work, model) if text.startswith("requests_per_s")]:
+        beyond = [text for text in extrapolations(work, model) if text.startswith("requests_per_s")]
+        if beyond and not everywhere:
             unknown = beyond[-1]
             continue
         true, another_day = measured_figures(run), measured_figures(_another_day(engine, true_work, share))

@@ -38,6 +38,7 @@ from capacity.calibration.refusals import (
     relative_error,
     telling,
     unknown_limit_notes,
+    within_reach,
 )
 from capacity.calibration.search import (
     PACE_SIGMA,
@@ -138,9 +139,11 @@ def fitted(
     solution = problem.solution(final, terms)
     model = with_values(problem.model, final.values)
     table = tuple(folds)
-    error = relative_error([row for row in table if telling(row, table)])
+    known_rows = within_reach(table, sweep)
+    error = relative_error([row for row in known_rows if telling(row, known_rows)])
+    all_rows = [*known_rows, *(hold_out_rows(sweep[-1], model, replicas) if len(known_rows) < len(table) else [])]
     refusal = first_refusal(
-        lambda: refuse_misfit(table, error),
+        lambda: refuse_misfit(all_rows, error),
         lambda: refuse_apart(final.pace, drift),
         lambda: refuse_light(sweep, model, solution, replicas),
     )

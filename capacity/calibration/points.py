@@ -71,8 +71,8 @@ class PointFit:
     """A fitted engine. residual: root mean square of the logarithms of predicted over stated, TTFT and TPOT.
 
     rounds: requests per client of the tool, which sources seldom state: it decides how much of a mean is opening burst.
-    kv_read: the points tell the KV memory; else kv_tokens are the sizes that arithmetic allows. lengths: prompts and
-    answers of the points; clients: the most of them at once.
+    kv_read: the points tell the KV memory. lengths: prompts and answers of the points; clients: the most of them at
+    once.
     """
 
     model: StepModel
@@ -82,7 +82,6 @@ class PointFit:
     preempts: bool = False
     kv_read: bool = False
     lengths: tuple[tuple[float, float], ...] = ()
-    kv_tokens: tuple[float, ...] = ()
     clients: int = 0
 
     @property
@@ -107,8 +106,7 @@ class PointFit:
         """Of another point's TTFT; where a queue begins it is mostly what a KV memory one sigma off does to it."""
         here = self.report(point).ttft_s
         least = -(-int(2 * (point.input_tokens + point.output_tokens)) // self.model.block_tokens)
-        tokens = [self.model.kv_tokens_max, *self.kv_tokens]
-        sizes = [round(each / self.model.block_tokens * math.exp(s * MEMORY_SIGMA)) for each in tokens for s in (-1, 1)]
+        sizes = [round(self.model.kv_blocks * math.exp(sign * MEMORY_SIGMA)) for sign in (-1, 1)]
         moved = [replace(self.model, kv_blocks=max(size, least)) for size in sizes]
         others = [replace(self, model=model).report(point).ttft_s for model in moved]
         queue = max((abs(math.log(other / here)) for other in others if other > 0 and here > 0), default=0.0)
@@ -144,9 +142,8 @@ def fit_points(points: Sequence[LoadPoint], base: StepModel, known: Known | None
     model, rounds = problem.engine(end.base, end.x), _rounds(end.x)
     ttft, tpot = problem.errors(model, rounds)
     lengths = tuple(sorted({(point.input_tokens, point.output_tokens) for point in points}))
-    sizes = () if read else problem.known.kv_tokens
     clients = max(point.concurrency for point in points)
-    return PointFit(model, rounds, _rms(ttft), _rms(tpot), problem.known.preempts, read, lengths, sizes, clients)
+    return PointFit(model, rounds, _rms(ttft), _rms(tpot), problem.known.preempts, read, lengths, clients)
 
 
 def _refuse(points: Sequence[LoadPoint]) -> None:

@@ -23,6 +23,10 @@ UTILISED_MIN = 0.5
 QUEUED = 3.0
 """A load step whose TTFT p50, or its tail, is this many times that of the lightest has a queue: first tokens are the
 queue's, and near its beginning a median lies between those that waited and those that did not."""
+STEP_MAX = 3
+"""The next load step is at most so many times the busiest: far past saturation a step tells little but its queue."""
+FAR = 2.0
+"""A load step of more than so many times the rate of the next is predicted by nothing: left out, it tells no misfit."""
 LIMIT_MATTERS = 1.15
 """A limit that nobody knows is asked for when it may move the rate of a full replica by more than this."""
 ERROR_MAX = 0.5
@@ -72,7 +76,8 @@ def refuse_misfit(table: Sequence[HoldOut], error: float) -> None:
     worst = max(rows, key=lambda row: abs(row.error_ratio))
     raise CalibrationError(
         f"held out {worst.case}: {worst.metric} is {worst.error_ratio:+.0%} off, {error:.0%} over all; such a model "
-        "predicts nothing: check how many replicas answer at the address, and that runs were alike"
+        "predicts nothing: check how many replicas answer at the address, and that runs were alike, or measure "
+        f"{worst.case} once more"
     )
 
 
@@ -102,7 +107,7 @@ def refuse_light(sweep: Sequence[Observed], model: StepModel, solution: Solution
     bound = throughput_bound_per_s(busiest.requests(), model) * replicas
     utilised = max(run.rate_per_s for run in sweep) / bound
     if together < TOGETHER_MIN and utilised < UTILISED_MIN:
-        more = math.ceil(2 * TOGETHER_MIN / max(together, 1e-3))
+        more = min(math.ceil(2 * TOGETHER_MIN / max(together, 1e-3)), STEP_MAX)
         raise CalibrationError(
             f"{busiest.name}: at most {together:.2g} requests decoded together, so what a batch costs cannot be told; "
             f"a light load cannot size a fleet: measure at about {more} x {busiest.rate_per_s:.3g}/s"
@@ -111,7 +116,8 @@ def refuse_light(sweep: Sequence[Observed], model: StepModel, solution: Solution
     if error > CAPACITY_ERROR_MAX:
         raise CalibrationError(
             f"{busiest.name}: the rate of a full replica is known to {error:.0%} only (one sigma), about "
-            f"{bound:.3g}/s; measure at about {0.9 * bound:.2g}/s, or with another length mix"
+            f"{bound:.3g}/s; measure at about {min(0.9 * bound, STEP_MAX * busiest.rate_per_s):.2g}/s, or with another "
+            "length mix"
         )
 
 
@@ -152,6 +158,13 @@ def telling(row: HoldOut, table: Sequence[HoldOut]) -> bool:
         if measured.get(row.case, 0.0) > QUEUED * min(measured.values()):
             return False
     return True
+
+
+def within_reach(table: Sequence[HoldOut], sweep: Sequence[Observed]) -> list[HoldOut]:
+    """Rows without those of a busiest load step that lies far beyond the others: no fit of these can know it."""
+    if len(sweep) < 3 or sweep[-1].rate_per_s <= FAR * sweep[-2].rate_per_s:
+        return list(table)
+    return [row for row in table if row.case.rpartition(" at ")[0] != sweep[-1].name]
 
 
 def relative_error(table: Sequence[HoldOut]) -> float:

@@ -7,7 +7,8 @@ import pytest
 
 from capacity.calibration.fit import Identity, calibrate, hold_out_rows
 from capacity.calibration.limits import CalibrationError, EngineLimits
-from capacity.calibration.observed import Observed
+from capacity.calibration.observed import EngineTimes, Observed
+from capacity.calibration.refusals import within_reach
 from capacity.simulator.engine import simulate
 from capacity.simulator.rate_at_slo import latencies
 from capacity.simulator.requests import requests
@@ -64,6 +65,23 @@ def test_a_rate_sweep_recovers_the_engine(fitted):
     assert fitted.ttft_overhead_s == pytest.approx(0.02, rel=0.25)
 
 
+def scraped(run):
+    """The same load step with what the engine's own histograms say of it."""
+    work = run.requests()
+    times = latencies(work, simulate(work, TRUE), TRUE)
+    return replace(
+        run,
+        engine=EngineTimes(float(times.queue_s.mean()), float((times.ttft_s - times.queue_s - times.front_s).mean())),
+    )
+
+
+def test_the_engines_own_times_tell_the_front_end_from_a_step():
+    """Busy steps alone leave what is before the engine to guess; its histograms leave 20 ms."""
+    model = calibrate([scraped(observed(rate)) for rate in (8.0, 10.0, 12.0)], LIMITS, WHO)
+    assert model.ttft_overhead_s == pytest.approx(TRUE.ttft_overhead_s, rel=0.06)
+    assert model.coefficients.b == pytest.approx(TRUE.coefficients.b, rel=0.15)
+
+
 def test_scatter_does_not_make_the_engine_look_fast():
     """Times that scatter by a sixth about the model's leave its medians where they are."""
     noisy = [observed(rate, noise=0.16, n=800) for rate in (5.0, 8.0, 11.0)]
@@ -114,6 +132,20 @@ def test_a_bench_tells_apart_what_a_sweep_of_one_length_cannot():
     assert both.inputs == (*alone.inputs, "bench-1")
     assert error(both) < 0.1
     assert error(both) <= error(alone) + 0.02
+
+
+def test_a_light_sweep_is_sent_to_three_times_its_busiest_rate_at_most():
+    """Far past saturation a step tells little but its queue."""
+    with pytest.raises(CalibrationError, match=r"measure at about 3 x 0\.\d+/s"):
+        calibrate([observed(rate) for rate in (0.1, 0.2, 0.3)], LIMITS, WHO)
+
+
+def test_a_step_far_beyond_the_others_is_no_misfit_for_not_being_foretold():
+    sweep = sorted([observed(rate) for rate in (1.0, 2.0, 12.0)], key=lambda run: run.rate_per_s)
+    rows = [row for run in sweep for row in hold_out_rows(run, TRUE)]
+    near = within_reach(rows, sweep)
+    assert {row.case.split()[0] for row in near} == {"step-1", "step-2"}
+    assert within_reach(rows[:10], sweep[:2]) == rows[:10]
 
 
 def test_one_light_run_cannot_size_a_fleet_and_the_next_measurement_is_named():
