@@ -348,6 +348,17 @@ def table(verdicts: Sequence[Verdict]) -> str:
     return "\n".join([*lines, *(_row(name, part) for name, part in [*groups, ("all", list(verdicts))] if part)])
 
 
+def terms(verdicts: Sequence[Verdict]) -> str:
+    """How far off coefficients are, medians over engines that do not pad, in a line; nothing without one."""
+    told = np.array([each.terms for each in verdicts if each.terms])
+    if not len(told):
+        return ""
+    off, bias = np.median(np.abs(told), axis=0), np.expm1(np.median(told, axis=0))
+    names = ("a", "b", "time before the engine")
+    texts = (f"{name} {each:.1%} (bias {signed:+.1%})" for name, each, signed in zip(names, off, bias, strict=True))
+    return f"coefficients of {len(told)} engines, medians: {', '.join(texts)}"
+
+
 def _row(name: str, part: Sequence[Verdict]) -> str:
     kept = [each for each in part if each.refused is None]
     if not kept:
@@ -433,3 +444,4 @@ def main(arguments: Sequence[str]) -> None:
             if chosen.detail:
                 print("\n".join(misses([verdict])) or f"{verdict.engine.number} within", flush=True)
     print(table(verdicts))
+    print(terms(verdicts))

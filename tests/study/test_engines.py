@@ -1,8 +1,10 @@
 """Calibration on random engines: a fixed sample of twenty, each fitted from its own rate sweep."""
 
+from dataclasses import replace
+
 import pytest
 
-from study.engines import BAR, SHARE_BAR, Verdict, draw_engine, judge, measure, misses, table
+from study.engines import BAR, SHARE_BAR, Verdict, draw_engine, judge, measure, misses, table, terms
 
 SAMPLE = range(20)
 FEW = (1, 5, 6)
@@ -53,4 +55,7 @@ def test_the_table_counts_refusals_and_misses():
     assert "| all | 3 | 1 | 1 | 1 of 2 (50.0%)" in text
     assert "| 4 of 6 |" in text
     assert len(list(misses(rows))) == 2
+    assert terms(rows) == ""
+    known = [replace(rows[0], terms=(0.01, off, 0.3)) for off in (-0.7, -0.6, -0.5)]
+    assert "of 3 engines, medians: a 1.0% (bias +1.0%), b 60.0% (bias -45.1%)" in terms(known)
     assert BAR < SHARE_BAR
