@@ -1,5 +1,9 @@
 """The load generator beside a compiled client of the same minute, against a server that stamps what it truly sent.
 
+Server and C client are of our worker's scheduling class: a client that the system lets wait reads many tokens at once,
+and one of real time wakes for each, so that figures of two classes compare schedulers. `nice -n 1` makes all three
+ordinary. The server stamps a request when it reads it: one that waits for a processor blames that on us.
+
 Wants gcc, the C programs of $PEAKDAY_LOADGEN_BENCH (or ../shared/bench/loadgen), and an idle machine.
 Usage: python -m bench loadgen
 PEAKDAY_BENCH_SCALE=0.2 shortens every run, PEAKDAY_BENCH_PAIRS=1 makes fewer of them, PEAKDAY_BENCH_ROWS=cpu,startup
@@ -26,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from host.ports import free_port
+from host.processes import run_first
 from loadgen.job import LoadJob, TargetSpec
 from loadgen.record import load_run
 from loadgen.run import run_load
@@ -69,6 +74,7 @@ class Bench:
             [self.folder / "rawclient", str(self.port), str(streams), str(requests)],
             capture_output=True,
             check=True,
+            preexec_fn=run_first,
         )
         return json.loads(done.stdout)
 
@@ -112,7 +118,7 @@ def bench() -> Iterator[Bench]:
             command = ["gcc", "-O2", "-w", "-o", str(folder / program), str(SOURCES / f"{program}.c"), "-lm"]
             subprocess.run(command, check=True)
         port = free_port()
-        server = subprocess.Popen([folder / "mockllm", str(port)])
+        server = subprocess.Popen([folder / "mockllm", str(port)], preexec_fn=run_first)
         try:
             time.sleep(0.3)
             yield Bench(folder, port)
