@@ -42,10 +42,22 @@ _NO_ORDER = re.compile(
     r"(?:\bnot|n['’`]t|\bdont|\bnever|\bnunca|\bno|\bwithout|\bsin|\bstop|\brefuse)\W+(?:\w+\W+){0,2}"
     r"(?:remember|sav|note|stor|keep|record|forget|delet|remov|eras|reorder|order|buy|add|recuerd|guard|olvid|pid|compr)"
     r"|\b(?:if (?:i|we|you|he|she|they|someone|somebody)|what (?:if|would|happens)|would you)\b"
-    r"|\b(?:suppose|imagine|hypothetically)\b|[\"“”„«»]",
+    r"|\b(?:suppose|imagine|hypothetically)\b|[\"“”„«»]"
+    r"|^\W*(?:did|does|is|are|was|were|why|who|when|where|how(?! about)|should|has|had|do (?:i|we|you|they|people))\b"
+    r"|\b(?:remind|tell|explain to|show) me (?:why|how|when|what|whether|if)\b"
+    r"|/s\b",
     re.IGNORECASE,
 )
-"""What makes a message no order, whatever words it shares with one: a refusal, a supposition, the words of others."""
+"""What makes a message no order, whatever words it shares with one: a refusal, a supposition, the words of others, a
+question about it. Such a message is asked about; nothing is lost but one question."""
+_WORD = re.compile(r"\w+")
+_TAKEN_BACK = re.compile(
+    r"\bno\b(?! (?:problem|rush|hurry|worries))|\b(?:nope|never again|nothing|nobody|none)\b"
+    r"|\b(?:cancel|abort|scratch that|nevermind|never mind|changed my mind|(?:take|took) (?:it|that) back)\b"
+    r"|\b(?:kidding|joke|joking|hate|regret|awful|terrible)\b",
+    re.IGNORECASE,
+)
+"""Words beside an order that take it back; those that it holds itself (`remember: no peanuts`) are its own."""
 
 
 def implied_calls(intent: str, product_id: str | None) -> dict[str, Mapping[str, object]]:
@@ -137,10 +149,10 @@ class Toolbox:
         if tool.confirm == ALWAYS or self.intent not in tool.asked_by or self.conversation.tainted:
             return False
         message = _without_accents(self.request.message)
-        if _NO_ORDER.search(message):
+        text = _without_accents(str(arguments[tool.required[0]]))
+        if _NO_ORDER.search(message) or _TAKEN_BACK.search(_beside(message, text)):
             return False
         said = set(words(message))
-        text = _without_accents(str(arguments[tool.required[0]]))
         asked = set(words(text)) - _OF_THE_SPEAKER
         # No words at all are no consent, and neither are words of a script that is not read here.
         return bool(asked) and text.isascii() and len(asked & said) >= len(asked) * tool.own_words_ratio
@@ -199,6 +211,12 @@ class Toolbox:
             dict(arguments),
         ]
         return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _beside(message: str, text: str) -> str:
+    """A message without the words of a text."""
+    own = {word.lower() for word in _WORD.findall(text)}
+    return _WORD.sub(lambda found: "" if found[0].lower() in own else found[0], message)
 
 
 def _unanswered(tool: Tool, error: StoreError) -> tuple[str, Result]:
