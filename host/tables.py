@@ -17,6 +17,7 @@ from host.files import FileError, lines_of, open_text
 
 DELIMITERS = ",;\t|"
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
+_THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(?:[.,\s'’][0-9]{3})+")
 _SEPARATOR_LINE = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 _COMMENTS_MAX = 100
 ROW_CHARS_MAX = 2_000_000
@@ -107,6 +108,14 @@ def _header(stream: Iterator[str]) -> tuple[str, str, int]:
 
 def _outside_quotes(line: str) -> str:
     return re.sub(r'"[^"]*"', "", line)
+
+
+def is_grouped(cell: object) -> bool:
+    """Whether a cell may hold a count with a mark of thousands: `1.000`, which as a decimal would be one.
+
+    A decimal comma is a point by the time that it is asked (`table_rows`).
+    """
+    return isinstance(cell, str) and _THOUSANDS.fullmatch(cell.strip()) is not None
 
 
 def _only_blanks(beyond: list[str], longer: bool) -> bool:

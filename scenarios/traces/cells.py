@@ -9,7 +9,7 @@ from pathlib import Path
 
 from host import json_values
 from host.files import lines_of, open_text
-from host.tables import table_rows
+from host.tables import is_grouped, table_rows
 from host.times import Moment, moment_of
 from scenarios.errors import ScenarioError
 
@@ -70,7 +70,7 @@ def count(path: str | Path, line: int, column: str, cell: object) -> int:
         ScenarioError: it is none, or below 0; with line and column.
     """
     try:
-        if isinstance(cell, bool) or not isinstance(cell, (int, float, str)):
+        if isinstance(cell, bool) or not isinstance(cell, (int, float, str)) or is_grouped(cell):
             raise ValueError
         value = float(cell)
         if not (math.isfinite(value) and 0 <= value < 2**62 and value == int(value)):

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from host.files import FileError
-from host.tables import ROW_CHARS_MAX, columns_of, table_rows
+from host.tables import ROW_CHARS_MAX, columns_of, is_grouped, table_rows
 
 
 def rows_of(tmp_path, text, encoding="utf-8"):
@@ -64,3 +64,13 @@ def test_a_table_of_one_endless_line_is_one_line(tmp_path):
         (tmp_path / "t.csv").write_text("0" * length)
         with pytest.raises(FileError, match=r"t\.csv: (no CSV|line 1: longer than)"):
             columns_of(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("cell", "grouped"),
+    [("1.000", True), ("12.345", True), ("1.234.567", True), ("1 000", True), ("1\u202f000", True), ("1'000", True),
+     ("1000", False), ("1000.5", False), ("1.5", False), ("0.0001", False), ("1.0000", False), (1.0, False)],
+)  # fmt: skip
+def test_a_mark_of_thousands_is_told_from_a_decimal_point(cell, grouped):
+    """`1,000` in a table of semicolons is read as `1.000`: as a count it would be one."""
+    assert is_grouped(cell) is grouped

@@ -9,6 +9,8 @@ import pytest
 
 from host.errors import PeakdayError
 from peakday.cli import main
+from scenarios.errors import ScenarioError
+from scenarios.traces.arrivals import read_replay
 from scenarios.traces.sessions import read_trace
 from tests.scenarios.test_trace_forms import BEDROCK, LANGFUSE, LITELLM, otlp
 
@@ -146,3 +148,19 @@ def test_a_span_that_ends_before_it_starts_is_counted(tmp_path):
     trace = read_trace(path)
     assert trace.sessions[0].calls[0].duration_s == 0.0
     assert any("1 rows end before they start" in line for line in trace.doubts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "timestamp;input_tokens\n2026-07-08T09:00:00Z;1,000\n",
+        "timestamp,input_tokens\n2026-07-08T09:00:00Z,1.000\n",
+        'timestamp,input_tokens\n2026-07-08T09:00:00Z,"1,000"\n',
+    ],
+    ids=["semicolons", "points", "quoted"],
+)
+def test_a_thousand_tokens_are_never_read_as_one(tmp_path, text):
+    """Whoever groups digits is asked to write them without."""
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ScenarioError, match=r"line 2: input_tokens is .1[.,]000., expected a whole number"):
+        read_replay(tmp_path / "t.csv")
