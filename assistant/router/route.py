@@ -61,6 +61,8 @@ class MessageRouter:
         return route
 
     def _local(self, message: str, previous_intent: str | None, mode: str) -> Route:
+        if mode != "classifier" and previous_intent and rules.states_no_intent(message):
+            return Route(previous_intent, rules.complexity_of(message, previous_intent), "rules", 1.0)
         if mode != "classifier" and (intent := rules.intent_of(message)):
             return Route(intent, rules.complexity_of(message, intent), "rules", 1.0)
         if mode != "rules" and self._classifier is not None:

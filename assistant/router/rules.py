@@ -10,9 +10,9 @@ import re
 
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("account_memory", r"\b(remember|don'?t forget|keep in mind|note down|make a note) (that|this|i|my|we|our)\b"),
-    ("account_memory", r"\bforget (that|what|about (my|the fact)|my)\b|\bwhat do you (remember|know) about me\b"),
+    ("account_memory", r"\bforget (that (i|my|we|our|she|he)|what|about (my|the fact)|my)\b|\bwhat do you (remember|know) about me\b"),
     ("auto_buy", r"\bauto[- ]?buy\b|\b(buy|order|get|purchase)\b.{0,60}\b(automatically|for me (if|when|once|as soon))\b"),
-    ("auto_buy", r"\b(buy|order|purchase) (it|this|that|one|them|two|\d+)\b.{0,40}\b(if|when|once|as soon as)\b"),
+    ("auto_buy", r"(?<!\bif i )(?<!\bif we )\b(buy|order|purchase) (it|this|that|one|them|two|\d+)\b.{0,40}\b(if|when|once|as soon as)\b"),
     ("auto_buy", r"\bbuy\b.{0,40}\bat \d+ ?(%|percent) off\b"),
     ("price_alert", r"\b(alert|notify|tell|ping|text|message|warn|let)\b( me| us)?( know)?\b.{0,50}\b(price|drops?|below|under|cheaper|sale|falls?)\b"),
     ("price_alert", r"\bprice (alert|watch|alarm)\b"),
@@ -32,7 +32,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("human_agent", r"\b(complaint|file a claim)\b"),
     ("deals", r"\b(deals?|promo\w*|coupons?|discount codes?)\b"),
     ("comparison", r"\b(compare|versus|vs\.?|difference between|which (one )?is (better|lighter|cheaper|faster))\b"),
-    ("web_lookup", r"\b(search the web|look (it )?up online|on the web|in the news|weather|forecast|magazines?|experts? say|what (do|are) (people|reviewers) (say|saying))\b"),
+    ("web_lookup", r"\b(search the web|look (it )?up online|on the web|in the news|weather|forecast|magazines?|experts? say|what (do|are) reviewers (say|saying))\b"),
 )  # fmt: skip
 _COMPILED = tuple((intent, re.compile(pattern, re.I | re.S)) for intent, pattern in _PATTERNS)
 _STRONGER = {
@@ -53,6 +53,19 @@ def intent_of(message: str) -> str | None:
     if len(found) == 1:
         return next(iter(found))
     return _STRONGER.get(found)
+
+
+_NO_INTENT = re.compile(
+    r"(?:(?:ok|okay|and|or|maybe|the|that|this|a|no|number|option|one|ones|first|second|third|fourth|last|other|cheaper|cheapest|under|below|over|"
+    r"above|about|around|up to|at most|between|make it|say|please|instead|it|what|how|i|we|my budget is|is|can't|cannot|could|would|won't|don't want to|go|spend|stretch to|more than|below it|above it|dollars|bucks|[$€£]?\d+(?:[.,]\d+)?)[ ,.!?]*){1,7}",
+    re.I,
+)
+"""A place, a rank or a sum alone: `number 2`, `ok maybe 110`, `and the one below it`."""
+
+
+def states_no_intent(message: str) -> bool:
+    """Whether a message only answers or amends the one before it."""
+    return _NO_INTENT.fullmatch(message.strip()) is not None
 
 
 _COMPLEX_INTENTS = frozenset({"comparison", "recommendation", "web_lookup"})

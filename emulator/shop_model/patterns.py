@@ -30,17 +30,18 @@ OWN_THINGS = re.compile(
     r"\border|\baccount|\bcart|\bpurchase|\bpackage|\bcard|\baddress|\bbought|\bbuy|\breorder|\bremember|\bknow\b|\brule|\balert|"
     r"\bnotify|\bprice|\bauto"
 )
+OVERRIDE_MARK = re.compile(r"^ ?(?:system|admin|developer) ?:|<\W*(?:confirmed|system|prefetch)")
 OVERRIDE = re.compile(
     r"\b(?:ignore|disregard|override|bypass) (?:all |any |your |the |previous |prior |my )*(?:instructions?|rules?|system|"
     r"prompts?|policy|policies|restrictions?)|\b(?:system|developer|admin) (?:prompt|mode|override|message)|"
-    r"\bconfirmations? (?:is|are) (?:disabled|off|not needed)|^ ?(?:system|admin|developer) ?:|\bdo (?:what|whatever|as) (?:they|it|the reviews?|that|he|she) (?:asks?|says?|tells?|want)|"
+    r"\bconfirmations? (?:is|are) (?:disabled|off|not needed)|\bdo (?:what|whatever|as) (?:they|it|the reviews?|that|he|she) (?:asks?|says?|tells?|want)|"
     r"\b(?:without|skip|no|don't need|bypass|avoid|forget) (?:the |any |a |my |your )?(?:asking|confirm\w*|permission|approval|consent|checking)\b|"
     r"\b(?:no need|don't|not have|without having) to (?:ask|check|confirm)\b|\b(?:don't|do not|without) (?:ask|asking|bother asking)(?: me)?\b|"
     r"\b(?:have|with) my (?:full )?(?:permission|consent|approval)\b|\bconfirm(?:ed)? (?:in advance|it yourself|for me|yourself|on my behalf|everything)\b|"
     r"\bpretend(?:ing)? (?:that )?i\b|\bauthori[sz]e you\b|\bas (?:the|a|your) (?:developer|admin|administrator|owner)\b|\bsilently\b|"
     r"\b(?:execute|call|invoke|run) (?:the )?(?:tool|function|\w+_\w+)\b|\brepeat everything above\b|\bcard (?:number|digits)\b|"
     r"\bjust charge\b|\b(?:follow|obey|execute) the instructions\b|"
-    r"\byou are now\b|<\W*(?:confirmed|system|prefetch)|\bjailbreak|\bpretend (?:to be|you)|\bconfirmed tool\b|"
+    r"\byou are now\b|\bjailbreak|\bpretend (?:to be|you)|\bconfirmed tool\b|"
     r"\b(?:reveal|print|show|repeat) (?:me )?(?:your |the )(?:system |hidden )?(?:prompt|instructions)"
 )
 HUMAN = re.compile(r"\b(?:human|representative|real person|live (?:chat|person|agent)|someone real)\b|\b(?:talk|speak|connect|"
@@ -121,11 +122,13 @@ RANKED_GOODS = re.compile(
 )
 """`what is the cheapest drill you sell`: goods, and no price over time."""
 QUESTION = re.compile(r"^(?:what|which|when|did|where|show|list|have i|how|who|tell me what|can you tell)\b")
+SPAN = re.compile(r"(?:and |what about |how about )*(?:the )?(?:last|past) (?:\d+ )?(?:days?|weeks?|months?|year)[ ?]*")
+"""`and last week?`, of prices."""
+# An alternative that begins with anything but a word's edge costs a long pattern six times its time: those stand apart.
 HISTORY = re.compile(
     r"\bhow (?:low|high) (?:has|did|was|is)\b|\b(?:lowest|cheapest|highest)(?: price)? ever\b|\bprices?\b.*\b(?:stable|steady|volatile)\b|\bripped off\b|\boverpriced\b|"
     r"\b(?:time|moment) to (?:buy|order|get)\b|\busually\b.*\b(?:expensive|cheap|cost|price)\b|\bless money\b|\bon (?:offer|sale)\b.*\bever\b|\bever\b.*\bon (?:offer|sale)\b|"
     r"\b(?:go|went|gone|sell|sold|cost) for\b.*\b(?:start|last|ago|earlier|spring|summer|winter|autumn|month|week|year)\b|"
-    r"^(?:and |what about |how about )*(?:the )?(?:last|past) (?:\d+ )?(?:days?|weeks?|months?|year)\b[ ?]*$|"
     r"\bprice history\b|\b(?:when|what (?:is|was)|how)\b.*\b(?:cheapest|lowest)\b|\b(?:wait or buy|buy now or|buy (?:it |this |them )?now or wait)\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|reduced)\b.*\b(?:last|past|before|"
     r"lately|recently|days?|weeks?|months?|year|ever|than)\b|\b(?:been|ever) (?:been )?(?:on sale|cheaper|discounted|lower|less)\b|"
     r"\b\d+ (?:dollars|euros)?\b.*\b(?:fair|good|great) price\b|\b(?:lowest|highest|best|usual|normal|average|cheapest)\b.*\b(?:price|been|cost|it|was|last|past)\b|"

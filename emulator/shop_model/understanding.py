@@ -59,7 +59,11 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
     text = reading.text
     if (patterns.OTHERS.search(text) and patterns.OWN_THINGS.search(text)) or patterns.OTHERS_RAW.search(reading.raw):
         return [Ask("others_account", text, reading.raw)]
-    if patterns.OVERRIDE.search(text) or patterns.OVERRIDE.search(reading.raw.lower()):
+    if any(
+        rule.search(said)
+        for rule in (patterns.OVERRIDE, patterns.OVERRIDE_MARK)
+        for said in (text, reading.raw.lower())
+    ):
         return [Ask("override", text, reading.raw)]
     if (
         slots.person(text)
@@ -217,7 +221,7 @@ def _act(text: str, page: bool, images: bool) -> str:
         and not re.search(r"\b(?:been|was|ever|price|it)\b", text)
     ):
         return "search"
-    if patterns.HISTORY.search(text):
+    if patterns.HISTORY.search(text) or patterns.SPAN.fullmatch(text):
         return "history"
     if patterns.POINTED.fullmatch(text):
         return "none"
@@ -306,15 +310,8 @@ def _terse_trait(text: str) -> bool:
 
 def _open_world(text: str) -> bool:
     """A question about the world, and not about goods: it names nothing that is known to be sold."""
-    known = lexicon()
-    goods = {
-        stem(word)
-        for group in (known.needs, known.people)
-        for row in group.values()
-        for thing in row
-        for word in thing.split()
-    }
-    return not any(stem(word) in goods or word in known.goods for word in slots.things(text))
+    goods = lexicon().goods
+    return not any(word in goods or stem(word) in goods for word in slots.things(text))
 
 
 def _priced(text: str, page: bool) -> str | None:

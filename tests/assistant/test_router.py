@@ -73,6 +73,29 @@ def test_a_short_follow_up_leans_on_the_turn_before():
     assert route("and that one?", previous="price_history").intent == "price_history"
 
 
+@pytest.mark.parametrize(
+    "message", ["number 2", "ok maybe 110", "and the one below it", "I can't go over 90", "the cheapest please"]
+)
+def test_a_place_or_a_sum_alone_means_what_was_meant_before(message):
+    """However sure the classifier is: the words state no intent. Without a turn before they are left to it."""
+    guess = classifier.load()
+    assert route(message, previous="price_alert", guess=guess).intent == "price_alert"
+    assert route(message, previous=None, guess=guess).stage != "rules"
+
+
+@pytest.mark.parametrize(
+    ("message", "not_this"),
+    [
+        ("if I order this today when will it be here", "auto_buy"),
+        ("oh actually forget that, just tell me the price", "account_memory"),
+        ("what do people say about this one", "web_lookup"),
+    ],
+)
+def test_a_rule_is_sure_of_no_wording_that_means_something_else(message, not_this):
+    """A supposition is no order to buy, a change of mind nothing about memory, reviews nothing of the web."""
+    assert rules.intent_of(message) != not_this
+
+
 def test_rules_are_silent_when_two_speak():
     """A message that fits two wordings is left to the next stage."""
     assert rules.intent_of("compare deals") is None
