@@ -62,8 +62,11 @@ def _phrase(text: str) -> tuple[str, ...]:
     kept = {place for place, token in enumerate(tokens) if token in named and token in _describing()}
     for head in heads:
         kept.add(head)
+        bare = all(token in named for token in tokens[:head])  # `slow cooker`: nothing stands before but its name
         for place in range(head - 1, -1, -1):
-            if tokens[place] not in named or (tokens[place] in known.plain and not _speaks_of_goods(tokens[place])):
+            if tokens[place] not in named or not (
+                bare or _speaks_of_goods(tokens[place]) or tokens[place] not in known.plain
+            ):
                 break
             kept.add(place)
         kept |= _behind(tokens, head, named)

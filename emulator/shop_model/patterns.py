@@ -57,7 +57,7 @@ FORGET = re.compile(
     r"\bforget\b|\b(?:erase|delete|wipe|clear|drop|remove|scrap)\b.*\b(?:memory|remember\w*|facts?|(?:know|saved|stored|have) about|about me|notes?|that i)\b"
 )
 REMEMBER = re.compile(
-    r"\b(?:remember|don't forget|(?:keep|bear) (?:(?:that|this|it) )?in mind|make a note|take a note|note that|save that|note down|"
+    r"\b(?:remember|don't forget|(?:keep|bear) (?:(?:that|this|it) )?in mind|make a note|take a note|note (?:that|i|we|my|our)|save that|note down|"
     r"for (?:future|your) reference|just so you know|for the record|keep (?:it |this |that )?on file|store this)\b"
 )
 LET_GO = re.compile(
@@ -92,7 +92,7 @@ RULES_OF_MINE = re.compile(
     r"\b(?:what|which|show|list|see|have)\b.*\b(?:price )?(?:notify|alerts|rules|auto-?buys|automatic purchases)\b(?! me\b)"
 )
 POLICY = re.compile(
-    r"\binstal?lments?\b|\bpay (?:later|in (?:parts|rates|instal\w*|\d))\b|\bcard (?:info\w*|details|data)\b|\b(?:promo(?:tion(?:al)?)?|discount|coupon|voucher)s? codes?\b|"
+    r"\binsur(?:ed?|ance)\b|\binstal?lments?\b|\bpay (?:later|in (?:parts|rates|instal\w*|\d))\b|\bcard (?:info\w*|details|data)\b|\b(?:promo(?:tion(?:al)?)?|discount|coupon|voucher)s? codes?\b|"
     r"\b(?:charge|fees?|free|pay)\b.*\b(?:returns?|returning|shipping|delivery)\b|\bhow much (?:is|are|for|does) (?:the )?(?:shipping|delivery|postage)\b|"
     r"\bhow (?:long|many days|much time)\b.*\b(?:refund|return|send \w+ back|send back|money back)\b|\b(?:prime day|black friday|cyber monday)\b|"
     r"\b(?:stolen|lost in the mail|never (?:arrives?|arrived|comes?))\b|"
@@ -129,7 +129,7 @@ HISTORY = re.compile(
     r"\bhow (?:low|high) (?:has|did|was|is)\b|\b(?:lowest|cheapest|highest)(?: price)? ever\b|\bprices?\b.*\b(?:stable|steady|volatile)\b|\bripped off\b|\boverpriced\b|"
     r"\b(?:time|moment) to (?:buy|order|get)\b|\busually\b.*\b(?:expensive|cheap|cost|price)\b|\bless money\b|\bon (?:offer|sale)\b.*\bever\b|\bever\b.*\bon (?:offer|sale)\b|"
     r"\b(?:go|went|gone|sell|sold|cost) for\b.*\b(?:start|last|ago|earlier|spring|summer|winter|autumn|month|week|year)\b|"
-    r"\bprice history\b|\b(?:when|what (?:is|was)|how)\b.*\b(?:cheapest|lowest)\b|\b(?:wait or buy|buy now or|buy (?:it |this |them )?now or wait)\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|reduced)\b.*\b(?:last|past|before|"
+    r"\bcost(?:s|ed)? (?:less|more) (?:before|earlier|last|in)\b|\bprice history\b|\b(?:when|what (?:is|was)|how)\b.*\b(?:cheapest|lowest)\b|\b(?:wait or buy|buy now or|buy (?:it |this |them )?now or wait)\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|reduced)\b.*\b(?:last|past|before|"
     r"lately|recently|days?|weeks?|months?|year|ever|than)\b|\b(?:been|ever) (?:been )?(?:on sale|cheaper|discounted|lower|less)\b|"
     r"\b\d+ (?:dollars|euros)?\b.*\b(?:fair|good|great) price\b|\b(?:lowest|highest|best|usual|normal|average|cheapest)\b.*\b(?:price|been|cost|it|was|last|past)\b|"
     r"\bprices? (?:has |have |had |is |was |did )?(?:trend|graph|chart|over|in the|during|been|moves?|moved|change|changed|develop\w*|evol\w*|drops?|dropped|went|gone)\b|"
@@ -147,7 +147,7 @@ ORDERS = re.compile(
     r"\b(?:my|previous|past|recent|earlier|old|last|latest) (?:orders?|purchases?|package|delivery|deliveries|shipment)\b|\border (?:status|history|number)\b|"
     r"\btrack(?:ing)?\b|\b(?:did|have) (?:i|we) (?:already |last |ever |just )?(?:buy|bought|order|ordered|purchase|get|got)\b|\bwhere (?:is|are) my\b|"
     r"\bwhat (?:i|we) (?:have )?(?:bought|ordered)\b|\bo\d{6,}\b|\bmy (?:stuff|things|items|shipment)\b.*\b(?:arrive|come|ship\w*)\b|\bpackage\b|"
-    r"\b(?:has|have|did|is) (?:my|the|our) .*\b(?:shipped|arrived|arrive|delivered|get here|here yet|come|on its way)\b|\bi (?:have )?(?:ordered|bought)\b|"
+    r"\b(?:has|have|did|is) (?:my|the|our) .*\b(?:shipped|arrived|arrive|delivered|get here|here yet|come|on its way)\b|(?<!\bif )\bi (?:have )?(?:ordered|bought)\b|"
     r"\b(?:list|show|see)\b.*\b(?:i|we) (?:have )?buy\b|\b(?:already )?arrived (?:my|the) order\b"
 )
 REVIEWS = re.compile(r"\bpros\b.*\bcons\b|\bany good\b|\bis (?:it|this|that) worth (?:it|the money)\b|\b(?:negative|bad|positive)\b.*\babout (?:it|this|them)\b|\bsummari[sz]e\b|\breviews?\b|\b(?:people|customers|buyers|others|owners|everyone|users)\b.*\b(?:say|saying|think|complain|like)\b|"
@@ -167,7 +167,7 @@ COMPARE_FIRST = re.compile(
 PLAN = re.compile(
     r"\beverything (?:(?:i|we) need |we'll need )?for\b|"
     r"\bplan(?:s|ning)?\b|\b(?:getting ready|prepar\w+|pack(?:ing)?|shopping list|checklist|essentials|gear|equip\w*|set up|setting up) (?:for|a|my|list)?\b|"
-    r"\b(?:need|bring|take|get|buy) (?:to (?:bring|pack|take|get|buy) )?(?:for|when going|to go|if i go|on) (?:a|an|our|my|the|camping|hiking)?\b|"
+    r"\b(?:need|bring|take|get|buy) (?:to (?:bring|pack|take|get|buy) )?(?:for|to|when going|to go|if i go|on) (?:a|an|our|my|the|camping|hiking)?\b|"
     r"\bdue\b.*\b(?:get|need|buy|have)\b|\bmoving (?:to|into|out)\b|\bwhat am i missing\b|\bdo (?:i|we) (?:need|have to (?:get|buy))\b|\bshopping list\b|\bessentials?\b|"
     r"\borgani[sz]\w+|\bhost(?:ing)?\b|\bgoing (?:on|to go)? ?(?:a |an )?(?:camping|hiking|skiing)\b|\btrip\b|\bthrow(?:ing)? a\b"
 )

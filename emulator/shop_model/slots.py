@@ -103,7 +103,7 @@ _CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
 # Words that name no thing: they steer, they are not searched by.
 IDLE = frozenset(
     """
-    favourite favorite dozen dozens another can't cannot won't wouldn't couldn't shouldn't isn't aren't haven't hasn't doesn't we're we'd we'll he's she's meant mean meaning haha lol hmm oh old a about actually broken cheapest expensive damaged defective fair received spent wrong add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
+    differences showed shown favourite favorite dozen dozens another can't cannot won't wouldn't couldn't shouldn't isn't aren't haven't hasn't doesn't we're we'd we'll he's she's meant mean meaning haha lol hmm oh old a about actually broken cheapest expensive damaged defective fair received spent wrong add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
     asking at available be been before below best better between both bought bring browse browsed bucks budget but buy
     buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
     confirmation confirmed cost costs could couple currently customer customers day days deal deals decent deliver

@@ -204,8 +204,8 @@ def _act(text: str, page: bool, images: bool) -> str:
     ):  # `don't buy it, just tell me the price`: what is left is what is wanted
         rest = patterns.NOT_CLAUSE.sub(" ", text).strip(" ,")
         return _act(rest, page, images) if len(rest.split()) > 2 and not patterns.NOT_TO.search(rest) else "no"
-    if _priced(text, page) is not None:
-        return str(_priced(text, page))
+    if (priced := _priced(text, page)) is not None:
+        return priced
     for act, rule in _RULES:
         if rule(text):
             return act
@@ -223,7 +223,7 @@ def _act(text: str, page: bool, images: bool) -> str:
         return "search"
     if patterns.HISTORY.search(text) or patterns.SPAN.fullmatch(text):
         return "history"
-    if patterns.POINTED.fullmatch(text):
+    if patterns.POINTED.fullmatch(text) and not (page and another(text)):
         return "none"
     if not patterns.THIS.search(text) and (
         patterns.HOW_TO.match(text) or (patterns.WEB.search(text) and (_open_world(text) or patterns.HOW.search(text)))
@@ -242,7 +242,12 @@ def _act(text: str, page: bool, images: bool) -> str:
     )  # `a replacement that won't cost more than 80`
     if patterns.PRICE.search(text) and not _asks_trait(text) and not budget:
         return "price"
-    about_one = here or re.search(r"\b(?:that|those)\b", text) or ("the " in text and not _open_world(text))
+    about_one = (
+        here
+        or re.search(r"\b(?:that|those)\b", text)
+        or patterns.PLACE.search(text)
+        or ("the " in text and not _open_world(text))
+    )
     if (
         _asks_trait(text)
         and patterns.FACT.search(text)
@@ -298,8 +303,7 @@ def _tells(text: str) -> bool:
 
 
 def _asks_dimension(text: str) -> bool:
-    words = set(re.findall(r"[a-z][a-z-]*", text))
-    return any(words & asks for asks, _ in lexicon().traits.values())
+    return not lexicon().trait_asks.isdisjoint(re.findall(r"[a-z][a-z-]*", text))
 
 
 def _terse_trait(text: str) -> bool:
@@ -346,8 +350,7 @@ def _priced(text: str, page: bool) -> str | None:
 
 
 def _asks_trait(text: str) -> bool:
-    words = set(re.findall(r"[a-z][a-z-]*", text))
-    return any(words & asks or words & values for asks, values in lexicon().traits.values())
+    return not lexicon().trait_words.isdisjoint(re.findall(r"[a-z][a-z-]*", text))
 
 
 def _reorders(text: str) -> bool:

@@ -56,6 +56,8 @@ class Lexicon:
     people: Mapping[str, list[str]]
     interests: Mapping[str, list[str]]
     traits: Mapping[str, tuple[frozenset[str], frozenset[str]]]
+    trait_asks: frozenset[str]
+    trait_words: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def stem(word: str) -> str:
     """A noun without its plural s; what is found by one form is found by the other."""
     if len(word) > 4 and word.endswith("ies"):
         return word[:-3]  # battery and batteries both begin with it
+    if len(word) > 5 and word.endswith("elves"):
+        return word[:-3]  # shelves and shelf both begin with it
     if len(word) > 4 and word.endswith(("sses", "shes", "ches", "xes")):
         return word[:-2]
     return word[:-1] if len(word) > 3 and word.endswith("s") and not word.endswith("ss") else word
@@ -135,6 +139,8 @@ def _normal(token: str, known: Lexicon, is_spanish: bool) -> str:
         return token
     if token.endswith("'s"):
         return f"{_normal(token[:-2], known, is_spanish)}'s"
+    if _inflected(token, known):
+        return token
     if len(token) < _SHORTEST_TYPO - 1 or any(letter.isdigit() for letter in token):
         return token
     cuts = _cuts(token) if len(token) >= _SHORTEST_TYPO else (token,)  # of three letters: one that is missing
@@ -142,6 +148,13 @@ def _normal(token: str, known: Lexicon, is_spanish: bool) -> str:
     if meant is None:
         return "" if is_spanish and _SPANISH_VERB.match(token) else token
     return known.into.get(meant, meant) if meant not in known.spanish or is_spanish else token
+
+
+def _inflected(token: str, known: Lexicon) -> bool:
+    """Whether a word is a form of one that is known, and so no typing error of another: `arrived`, `cooker`, `lists`."""
+    if token.endswith(("ed", "er")):
+        return token[:-2] in known.plain or token[:-1] in known.plain
+    return token.endswith("s") and token[:-1] in known.plain
 
 
 def _one_off(written: str, meant: str) -> bool:
@@ -206,6 +219,8 @@ def lexicon() -> Lexicon:
         people=raw["people"],
         interests=raw["interests"],
         traits={name: (frozenset(trait["asks"]), frozenset(trait["values"])) for name, trait in raw["traits"].items()},
+        trait_asks=frozenset(word for trait in raw["traits"].values() for word in trait["asks"]),
+        trait_words=frozenset(word for trait in raw["traits"].values() for word in (*trait["asks"], *trait["values"])),
     )
 
 

@@ -475,6 +475,39 @@ CONVERSATIONS = [
         ("add_to_cart", {"product_id": DRILL, "quantity": 2}),
         "confirma",
     ),
+    (
+        "a form of a known word is no typing error",
+        ["slow cooker", "with good reviews"],
+        ("catalogue_search", {"query": "slow cooker"}),
+        "Slow Cooker",
+    ),
+    (
+        "several that arrived broken",
+        ["one of the bookshelves arrived cracked"],
+        ("start_return", {"order_id": "o0000002"}),
+        "confirm",
+    ),
+    ("a cheaper one than this", [(DRILL, "cheaper one")], ("catalogue_search", {"query": "drill"}), "64.50 USD"),
+    (
+        "a supposition about an order",
+        [(CORDED, "when would it get to me if i ordered right now")],
+        ("availability", {"product_id": CORDED}),
+        "3 days",
+    ),
+    ("what it cost before", [(DRILL, "did it cost less before")], ("price_history", {"product_id": DRILL}), "Lowest"),
+    (
+        "a number among those shown",
+        ["suggest some coffee beans", "is number three organic?", "i'll take it"],
+        ("add_to_cart", {}),
+        "confirm",
+    ),
+    (
+        "a note about oneself",
+        ["please note I only wear cotton"],
+        ("remember", {"fact": "I only wear cotton"}),
+        "cotton",
+    ),
+    ("insurance is policy", ["are my purchases insured"], None, "I will not guess"),
 ]
 
 
