@@ -108,7 +108,7 @@ def running_stack():
         yield stack.endpoints["assistant"]
 
 
-async def until(tab, expression, limit_s=20.0):
+async def until(tab, expression, limit_s=300.0):
     for _ in range(int(limit_s / 0.1)):
         if value := await tab.evaluate(expression):
             return value
@@ -159,7 +159,7 @@ async def nine_families(url, photographs):
             await tab.evaluate("(at('hood').open = true, 1)")
             await tab.photograph(photographs / "chat-desktop.png")
         await tab.evaluate("(at('tick').value = '60', at('tick-form').requestSubmit(), 1)")
-        await until(tab, "at('bought').innerText.includes('Corvane Pro Drill')", 30)
+        await until(tab, "at('bought').innerText.includes('Corvane Pro Drill')")
         await say(tab, "Reorder everything we used to make pumpkin pie last week")
         assert "Pie Crust" in await press(tab, "confirm")
         await say(tab, "Order the hiking boots and poles I browsed yesterday")

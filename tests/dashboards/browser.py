@@ -21,7 +21,7 @@ CHROMIUM = next(
 )
 DESKTOP = (1280, 900)
 PHONE = (390, 844)
-_START_S = 30.0
+_START_S = 300.0
 
 
 @dataclass
@@ -47,7 +47,7 @@ class Browser:
         self._next_id += 1
         await self._socket.send_str(json.dumps({"id": self._next_id, "method": method, "params": params}))
         while True:
-            message = json.loads((await self._socket.receive(timeout=60)).data)
+            message = json.loads((await self._socket.receive(timeout=300)).data)
             if message.get("id") == self._next_id:
                 if "error" in message:
                     raise RuntimeError(f"{method}: {message['error']}")
@@ -79,7 +79,7 @@ class Browser:
         )
         await self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         await self.call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
-        for _ in range(300):
+        for _ in range(3_000):
             if await self.evaluate(
                 "document.readyState === 'complete' && document.documentElement.dataset.drawn === 'yes'"
             ):

@@ -60,7 +60,7 @@ def prometheus(config: Path, targets: Mapping[str, str]) -> Iterator[Server]:
 
 
 def _wait(server: Server) -> None:
-    for _ in range(200):
+    for _ in range(3_000):
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"{server.url}/-/ready", timeout=120).close()
             return

@@ -95,13 +95,13 @@ def folder(tmp_path_factory, records):
     return base
 
 
-async def until(tab, expression, within_s=90.0):
-    """The first value of an expression that counts as true."""
+async def until(tab, expression, within_s=600.0):
+    """The first value of an expression that counts as true; a plan takes minutes where the machine is busy."""
     for _ in range(int(within_s / 0.1)):
         if value := await tab.evaluate(expression):
             return value
         await asyncio.sleep(0.1)
-    raise AssertionError(f"never true: {expression}")
+    raise AssertionError(f"never true: {expression}; {await tab.evaluate('document.body.innerText')}")
 
 
 async def answered(tab, before):
@@ -169,7 +169,7 @@ def commands(folder, twelve):
     return plans
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_a_planners_question_is_answered_as_the_command_answers_it(question, twelve, commands):
     """Cost, first limit, quotas short, fleets and bridge on the page are those of the plan that its command makes."""
@@ -206,7 +206,7 @@ AXE = """(async () =>
   .map((one) => `${one.id}: ${one.nodes.map((node) => node.target.join(" ")).slice(0, 3).join("; ")}`))()"""
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_every_page_is_accessible_fits_the_screen_and_asks_only_us(folder):
     """axe finds nothing, in light and dark; nothing scrolls sideways on a phone; no request leaves the address."""
     axe = files("axe_core_python").joinpath("axe.min.js").read_text()
@@ -239,7 +239,7 @@ def test_every_page_is_accessible_fits_the_screen_and_asks_only_us(folder):
     asyncio.run(tour())
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_an_event_is_drawn_by_mouse_keys_and_text(folder):
     """A drag of the middle handle upwards raises the peak in the YAML; keys do too; typed YAML moves the handle."""
 
@@ -284,7 +284,7 @@ def test_an_event_is_drawn_by_mouse_keys_and_text(folder):
     assert (focused, typed) == ("mid", "typed")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_killed_serve_loses_nothing_and_leaves_nothing(folder):
     """kill -9 while it plans: no process stays, the records are whole, and the address asks the same again."""
     address = "/what-if/answer?scenario=small.yaml&set=capacity.service_level%3D0.8"
