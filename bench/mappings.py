@@ -42,6 +42,8 @@ KEYS = {
     "anthropic": "ANTHROPIC_API_KEY", "responses": "OPENAI_API_KEY", "realtime": "OPENAI_API_KEY",
     "cohere": "CO_API_KEY", "gemini": "GEMINI_API_KEY",
 }  # fmt: skip
+SIGNED = ("agentcore", "sagemaker", "bedrock-agent")
+"""What is signed for AWS may cost money, wherever it is: a run names its budget."""
 MODELLED = ("anthropic", "responses", "cohere", "ollama", "langgraph", "openai", "bedrock")
 CONVERSE = (
     ("messageStart", {"role": "assistant"}), ("contentBlockDelta", {"delta": {"text": "It ships Friday."}}),
@@ -92,7 +94,8 @@ def server_of(name: str) -> Iterator[str]:
         with socket_serving(lambda socket: _talk(socket, name), path) as url:
             yield url + path
         return
-    with serving(McpServer() if name == "mcp" else lambda *asked: _answer(name, path, *asked)) as server:
+    mcp = McpServer()
+    with serving(lambda *asked: _answer(name, path, mcp, *asked)) as server:
         yield server.url + path
 
 
@@ -106,12 +109,16 @@ async def _talk(socket: WebSocket, name: str) -> None:
                     await socket.send_json(message)
 
 
-def _answer(name: str, path: str, asked_path: str, _: object, body: bytes) -> list[tuple[float, bytes]]:
+def _answer(
+    name: str, path: str, mcp: McpServer, asked_path: str, headers: dict[str, str], body: bytes
+) -> list[tuple[float, bytes]]:
     """The wire, for a request of this protocol; refused as such servers do for any other."""
     if not asked_path.startswith(path) or asked_path.endswith(("/healthz", "/metrics")):
         return [(0.0, response(b'{"detail": "Not Found"}', "404 Not Found"))]
     if not wanted(name) <= set(json.loads(body or b"{}")):
         return [(0.0, response(b'{"detail": "field required"}', "422 Unprocessable Entity"))]
+    if name == "mcp":
+        return mcp(asked_path, headers, body)
     if name == "openai":
         return streamed(chat_events(4))
     if name == "bedrock":
@@ -123,6 +130,8 @@ def _answer(name: str, path: str, asked_path: str, _: object, body: bytes) -> li
 
 def wanted(name: str) -> set[str]:
     """Fields that every request of a protocol has: those of its mapping that no empty value leaves out."""
+    if name == "mcp":
+        return {"jsonrpc", "method"}
     known = named_target(f"{name}:http://x")[0] if name in named_mappings() else None
     if known is None:
         return {"messages"}
@@ -138,6 +147,8 @@ def tried(name: str, folder: Path) -> Row:
         detecting, detected = _typed(folder, "target", "detect", url, *model, *key, "--json")
         found = json.loads(detected.stdout or "{}").get("best")
         typed = ["run", "smoke", "--rate", "2/s", "--for", "2s", "--target", target, *model]
+        if name in SIGNED:
+            typed += ["--live", "--yes", "--budget-usd", "5"]
         running, ran = _typed(folder, *typed, "--json", "--quiet")
     shown = " ".join(["peakday", *typed]).replace(url, "URL")
     return Row(name, shown, detecting, _kind(found, url, name, detected), running, _result(ran))
@@ -159,7 +170,7 @@ def _kind(found: str | None, url: str, name: str, detected: "subprocess.Complete
     if found is not None:
         return found.replace(url, "").removeprefix("http=").rstrip(":=")
     tried = json.loads(detected.stdout or "{}").get("tried", [])
-    words = next((one["found"] for one in tried if f"={name}:" in one["target"]), "no protocol of `detect`")
+    words = next((one["found"] for one in tried if f"={name}:" in one["target"]), "no protocol of its own")
     return words.partition(";")[0]
 
 

@@ -31,6 +31,7 @@ from loadgen.transport.tls import UNTRUSTED
 from wire.eventstream import EventStreamError
 from wire.web_socket import SWITCHED, SocketReader
 
+ASK_WITHIN_S = 60.0
 FETCHED_BYTES_MAX = 16 * 2**20
 REFUSED_BYTES_MAX = 65_536
 _GZIP_OR_ZLIB = 47
@@ -52,13 +53,14 @@ def ask_mapped(
     message: str,
     admitted: Mapping[str, tuple[str, ...]] | None = None,
     *,
-    within_s: float = 60.0,
+    within_s: float = ASK_WITHIN_S,
     fields: Mapping[str, object] | None = None,
 ) -> Iterator[Piece]:
     """Ask a target one question, with the request a load worker would send: it is the first piece.
 
     Args:
         admitted: host -> addresses, as the guard resolved them.
+        within_s: until the answer has ended, whatever keeps the connection alive.
         fields: of the turn, in place of those of a first turn: its number, its conversation's id, its history.
 
     Raises:
@@ -72,7 +74,7 @@ def ask_mapped(
         more = f"; {UNTRUSTED}" if isinstance(error, ssl.SSLCertVerificationError) else ""
         raise LoadError(f"{named}: does not answer ({error}){more}") from None
     if is_socket(spec.url):
-        yield from ask_socket(spec, where, connection, message, fields)
+        yield from ask_socket(spec, where, connection, message, fields, within_s)
         return
     with connection, contextlib.ExitStack() as stack:
         asked, reader = call(spec, where, message, fields, within_s)
@@ -88,13 +90,25 @@ def ask_mapped(
                 raise LoadError(f"{named}: {UNSPOKEN}")
             if isinstance(reader, McpReader):
                 reader.sse = answer.getheader("content-type", "").lower().startswith("text/event-stream")
-            yield from _pieces(answer, reader, started_s)
+            for piece in _pieces(answer, reader, started_s):
+                yield piece
+                _in_time(started_s, within_s)
             if encoding := _encoding(answer):
                 raise LoadError(f"{named}: content encoding {encoding}: {COMPRESSED}")
         except (OSError, http.client.HTTPException) as error:
             raise LoadError(f"{named}: the answer broke off ({error!r})") from None
         except (BadAnswer, EventStreamError, ValueError) as error:
             raise LoadError(f"{named}: its format does not fit the answer ({error})") from None
+
+
+def _in_time(started_s: float, within_s: float) -> None:
+    """What keeps a connection alive is no end: a server's pings would have us wait for ever.
+
+    Raises:
+        OSError: the time is over.
+    """
+    if time.monotonic() > started_s + within_s:
+        raise TimeoutError(f"no end within {within_s:g} s")
 
 
 def _refusal(answer: http.client.HTTPResponse) -> str:
@@ -122,7 +136,12 @@ def _unpacked(encoding: str) -> Callable[[bytes], bytes] | None:
 
 
 def ask_socket(
-    spec: TargetSpec, where: Endpoint, connection: socket.socket, message: str, fields: Mapping[str, object] | None
+    spec: TargetSpec,
+    where: Endpoint,
+    connection: socket.socket,
+    message: str,
+    fields: Mapping[str, object] | None,
+    within_s: float,
 ) -> Iterator[Piece]:
     """The same over a WebSocket: the first piece is its handshake and every message that is sent.
 
@@ -142,6 +161,7 @@ def ask_socket(
         try:
             kinds: set[str] = set()
             while not reader.complete and "end" not in kinds and (data := connection.recv(65_536)):
+                _in_time(started_s, within_s)
                 reader.feed(data)
                 connection.sendall(bytes(reader.outgoing))
                 reader.outgoing.clear()

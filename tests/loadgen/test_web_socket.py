@@ -1,5 +1,7 @@
 """An assistant behind a WebSocket: one socket a conversation, an answer up to the mapping's `end`."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -194,3 +196,17 @@ def test_a_mapping_tells_all_that_is_wrong_with_it(tmp_path):
     notes = "\n".join(refused.value.__notes__)
     for words in ("format is 'sse', expected one of json, text, responses", "method: has no", "text: missing", "end: "):
         assert words in notes
+
+
+def test_a_socket_that_only_stays_alive_is_given_up():
+    """Pings and words of nothing are no end: `ask` and `detect` would wait for ever."""
+
+    async def beats(socket):
+        await socket.accept()
+        with suppress(WebSocketDisconnect, RuntimeError):
+            while True:
+                await socket.send_text("a heartbeat")
+                await asyncio.sleep(0.01)
+
+    with socket_serving(beats) as url, pytest.raises(LoadError, match=r"no end within 0\.05 s"):
+        list(ask_mapped(named(url), "hello", within_s=0.05))
