@@ -25,8 +25,13 @@ def dollars(expected: Estimate) -> str:
     if expected.usd is None:
         return "not known: no price is held here of what answers"
     low, mid, high = expected.usd
-    span = f" ({low:,.2f} to {high:,.2f})" if low < high else ""
-    return f"{mid:,.2f} USD{span}, list prices"
+    span = f" ({_cents(low)} to {_cents(high)})" if low < high else ""
+    return f"{_cents(mid)} USD{span}, list prices"
+
+
+def _cents(usd: float) -> str:
+    """Dollars to the cent, or to three digits where they are less than one: nothing that costs is 0.00."""
+    return f"{usd:,.2f}" if usd >= 1 or usd == 0 else f"{usd:.3g}"
 
 
 def budget_line(budget_usd: float, turn_usd_max: float) -> str:
