@@ -134,8 +134,9 @@ def load_config(folder: Path | None = None) -> Config:
 
 def check_scenario_file(path: Path) -> None:
     """Raises `CommandError` where a scenario would be written to a file that commands read as something else."""
-    if path.name in (FILE, CHECKS_FILE):
-        raise CommandError(f"{path.name}: every command here reads it as its own settings; choose another name")
+    name = f"{path.name.removesuffix('.yaml')}.yaml"
+    if name in (FILE, CHECKS_FILE):
+        raise CommandError(f"{name}: every command here reads it as its own settings; choose another name")
 
 
 def write_config(folder: Path | None = None) -> Path:

@@ -70,7 +70,7 @@ def new(
     from peakday.config import check_scenario_file
     from scenarios.authoring import write_new
 
-    check_scenario_file(name.with_name(f"{name.name.removesuffix('.yaml')}.yaml"))
+    check_scenario_file(name)
     path = write_new(name, parent)
     Console(as_json).result(f"wrote {path}; look at it with `peakday scenario preview {path}`", {"scenario": str(path)})
 
