@@ -191,7 +191,7 @@ def measure(study: Study) -> None:
 def table(study: Study) -> None:
     """Print the table of docs/validation.md, and keep it as JSON."""
     text, data = study_table(study.kept, study.work / study.shape, study.plan)
-    (study.kept / "table.json").write_text(json.dumps(data, indent=1) + "\n")
+    (study.kept / "table.json").write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
     print(text)
 
 

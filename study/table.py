@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -85,9 +85,17 @@ def study_table(kept: Path, work: Path, steps: Sequence[LoadStep]) -> tuple[str,
     facts = [run_facts(load_run(file.parent)) for file in work.glob("*/run.json")]
     facts.sort(key=lambda each: each.started_utc)
     text = f"{markdown(rows, facts)}\n\n{capacity_line(**capacity)}"
-    finite = {name: None if math.isnan(value) else value for name, value in capacity.items()}
-    data = {"schema": SCHEMA, "rows": [asdict(row) for row in rows], "capacity_at_slo": finite}
+    data = {
+        "schema": SCHEMA,
+        "rows": [_null_for_nan(asdict(row)) for row in rows],
+        "capacity_at_slo": _null_for_nan(capacity),
+    }
     return text, data | {"runs": [asdict(each) for each in facts]}
+
+
+def _null_for_nan(values: Mapping[str, object]) -> dict[str, object]:
+    """JSON knows no NaN."""
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in values.items()}
 
 
 def capacity_line(ttft_s_p95_max: float, measured_per_s: float, predicted_per_s: float) -> str:
