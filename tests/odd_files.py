@@ -21,6 +21,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from importlib.resources import files
 from pathlib import Path
 
 from dashboards.focus.actuals import check_bill
@@ -48,10 +49,11 @@ PRICES = ",".join(item.name for item in fields(PriceRow)) + "\n"
 USAGE = f"{','.join(USAGE_COLUMNS)}\n2026-11-23T12:00:00Z,us-east-1,us.amazon.nova-pro-v1:0,nova-pro"
 USAGE += ",5" * (len(USAGE_COLUMNS) - 4) + "\n"
 OURS = {
-    "models": "facts/data/models.yaml", "quality": "facts/data/quality.yaml", "marketplaces": "facts/data/models.yaml",
-    "profiles": "emulator/profiles.yaml", "checklist": "peakday/ready/checklist.yaml",
+    "models": ("facts", "data/models.yaml"), "quality": ("facts", "data/quality.yaml"),
+    "marketplaces": ("facts", "data/models.yaml"), "profiles": ("emulator", "profiles.yaml"),
+    "checklist": ("peakday.ready", "checklist.yaml"),
 }  # fmt: skip
-"""Reader -> a file of ours that it reads too."""
+"""Reader -> package and file of ours that it reads too."""
 SEEDS = {
     "scenario": SCENARIO,
     "config": "schema: peakday.config/1\nowned_targets: [http://127.0.0.1:1]\n",
@@ -66,7 +68,7 @@ SEEDS = {
     "questions as table": "message,weight\nhello there,1\n", "route": "text,label\nis it cheap,deals\n",
     "event": "schema: peakday.event/1\nscenario: smoke\n",
     "bill": "ServiceName,ChargePeriodStart,ChargePeriodEnd,BillingCurrency,EffectiveCost\nBedrock,a,b,USD,5\n",
-    **{name: (Path(__file__).parents[1] / file).read_text(encoding="utf-8") for name, file in OURS.items()},
+    **{name: files(package).joinpath(file).read_text(encoding="utf-8") for name, (package, file) in OURS.items()},
 }  # fmt: skip
 
 
