@@ -13,7 +13,7 @@ demo: $(VENV)/core.done
 # Three processes, as half of the suite waits for servers that keep real time; they are dealt files (tests/by_file.py).
 # WHEEL=1 builds the wheel and tests that, from outside the checkout, and then what reads the source tree: the whole
 # suite once, as CI runs it.
-SPREAD := -n 3 --dist load --maxschedchunk 1
+SPREAD := -n 4 --dist load --maxschedchunk 1
 test: $(VENV)/dev.done
 ifdef WHEEL
 	$(BIN)/python -m tests.wheel $(SPREAD) -m "not slow and not engine and not checkout"
