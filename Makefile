@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: $(VENV)/core.done
 	$(BIN)/peakday demo
 
-# Three processes, as half of the suite waits for servers that keep real time; they are dealt files (tests/by_file.py).
+# Four processes, as half of the suite waits for servers that keep real time; they are dealt files (tests/by_file.py).
 # WHEEL=1 builds the wheel and tests that, from outside the checkout, and then what reads the source tree: the whole
 # suite once, as CI runs it.
 SPREAD := -n 4 --dist load --maxschedchunk 1
