@@ -78,7 +78,7 @@ def documents():
         "job": (LoadJob.read, {"schema": "peakday.load-job/2", **dataclasses.asdict(job)}),
         "stack": (read_stack, json.loads(stack_json(StackFile()))),
         "conversations": (read_conversations, ANSWERS),
-        "noise": (read_noise, {"schema": "peakday.noise/1", "sessions": [{"metrics": {"ttft_s_p50": 0.1}}]}),
+        "noise": (read_noise, {"schema": "peakday.noise/1", "sessions": [{"runs": [{"ttft_s_p50": 0.1}]}]}),
         "config": (lambda path: shape_of(str(path)), CONFIG),
         "sample buffer": (read_samples, dict.fromkeys(("trace_id", "model", "intent", "complexity", *_TEXTS), "a")),
         "questions": (read_questions, {"messages": [{"role": "user", "content": "a"}], "weight": 1, "max_tokens": 5}),
@@ -148,6 +148,16 @@ def test_a_damaged_document_is_values_or_one_line(tmp_path_factory, kind, data):
     path = tmp_path_factory.mktemp("bad") / "file.json"
     path.write_bytes(data.draw(damaged(document)))
     assert "\n" not in line_of(read, path)
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_a_document_that_lacks_a_key_is_values_or_one_line(tmp_path, kind):
+    """Each key in turn: chance alone rarely takes just one away."""
+    read, document = DOCUMENTS[kind]
+    path = tmp_path / "file.json"
+    for lacking in document:
+        path.write_text(json.dumps({key: value for key, value in document.items() if key != lacking}))
+        assert "\n" not in line_of(read, path)
 
 
 @pytest.mark.parametrize("kind", DOCUMENTS)

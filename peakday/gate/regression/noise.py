@@ -85,7 +85,15 @@ def read_noise(path: Path) -> Noise:
     known = read_json_object(path, error=CommandError)
     if known.get("schema") != SCHEMA:
         raise CommandError(f"{path}: schema is {known.get('schema')!r}, this peakday reads {SCHEMA!r}")
-    return {"schema": SCHEMA, "sessions": known["sessions"]}
+    sessions = known.get("sessions")
+    if not isinstance(sessions, list) or not all(map(_is_session, sessions)):
+        raise CommandError(f"{path}: `sessions` is no list of sessions with runs; measure again with `check --noise`")
+    return {"schema": SCHEMA, "sessions": sessions}
+
+
+def _is_session(value: object) -> bool:
+    runs = value.get("runs") if isinstance(value, dict) else None
+    return isinstance(runs, list) and all(isinstance(run, dict) for run in runs)
 
 
 def like_the_last(noise: Noise) -> Noise:
