@@ -8,9 +8,9 @@
     python -m study table     --shape small          prints the table of docs/validation.md
 
 Others need no engine: `python -m study engines` (calibration on random engines), `python -m study refusals` (are its
-refusals right, and what ends them), `python -m study accelerators`
-(public measurements of real chips), `python -m study step_models` (those that plans use) and `python -m study emulated`
-(`calibrate --target` against steps that are known); each has a --help.
+refusals right, and what ends them), `python -m study accelerators` (public measurements of real chips),
+`python -m study public_points` (files of load points that others published), `python -m study step_models` (those
+that plans use) and `python -m study emulated` (`calibrate --target` against steps that are known); each has a --help.
 
 `--short`, given to every phase, is a study of two sessions (`calibrate`, then `measure`) of less than eight minutes.
 
@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadgen.record import load_run
-from study import accelerators, emulated, engines, refusals, step_models
+from study import accelerators, emulated, engines, public_points, refusals, step_models
 from study.arrivals import KEPT, Arrivals, keep_arrivals, read_arrivals
 from study.load_steps import (
     LENGTH_MAX_S,
@@ -199,6 +199,7 @@ OTHER_STUDIES = {
     "accelerators": accelerators.main,
     "emulated": emulated.main,
     "engines": engines.main,
+    "public_points": public_points.main,
     "refusals": refusals.main,
     "step_models": step_models.main,
 }

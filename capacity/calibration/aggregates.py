@@ -77,8 +77,8 @@ def step_model_of_points(
         CalibrationError: too few points, or a fit that predicts none of those left out.
     """
     replicas = rows[0].replicas or 1
-    points = [_point(row, replicas) for row in rows]
-    base, known = _base(limits, identity), _known(rows[0], limits)
+    points = [point_of(row, replicas) for row in rows]
+    base, known = base_of(limits, identity), known_of(rows[0], limits)
     if held_out is None:
         held_out = _without_each(points, base, known)
     fit = fit_points(points, base, known)
@@ -100,7 +100,7 @@ def _without_each(points: Sequence[LoadPoint], base: StepModel, known: Known) ->
     ]
 
 
-def _known(row: CaseRow, limits: EngineLimits) -> Known:
+def known_of(row: CaseRow, limits: EngineLimits) -> Known:
     """What facts and arithmetic say of a deployment; a KV memory that is stated is not searched."""
     used = (row.chips_used or 1) / (row.replicas or 1)
     known = known_engine(
@@ -115,7 +115,8 @@ def _left_out(points: Sequence[LoadPoint]) -> list[LoadPoint]:
     return [ordered[len(ordered) // 2], ordered[-1]] if len(ordered) >= HELD_OUT_MIN else []
 
 
-def _point(row: CaseRow, replicas: int) -> LoadPoint:
+def point_of(row: CaseRow, replicas: int) -> LoadPoint:
+    """A row as one replica saw it; means, and medians where no mean is stated."""
     ttft = row.ttft_s_mean if row.ttft_s_mean is not None else row.ttft_s_p50
     tpot = row.tpot_s_mean if row.tpot_s_mean is not None else row.tpot_s_p50
     answer = row.output_tokens or 1.0
@@ -138,7 +139,8 @@ def _point(row: CaseRow, replicas: int) -> LoadPoint:
     )
 
 
-def _base(limits: EngineLimits, identity: Identity) -> StepModel:
+def base_of(limits: EngineLimits, identity: Identity) -> StepModel:
+    """What a fit begins with: limits that are not stated are ample until the points show one."""
     return StepModel(
         model_id=identity.model_id,
         chip=identity.chip,
