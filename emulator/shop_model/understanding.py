@@ -199,28 +199,48 @@ def _joined(asks: list[Ask]) -> list[Ask]:
 
 
 def _act(text: str, page: bool, images: bool) -> str:
-    if patterns.NOT_TO.search(text) and not patterns.STOP_ORDER.search(
-        text
-    ):  # `don't buy it, just tell me the price`: what is left is what is wanted
+    if patterns.NOT_TO.search(text) and not patterns.STOP_ORDER.search(text):
+        # `don't buy it, just tell me the price`: what is left is what is wanted
         rest = patterns.NOT_CLAUSE.sub(" ", text).strip(" ,")
         return _act(rest, page, images) if len(rest.split()) > 2 and not patterns.NOT_TO.search(rest) else "no"
-    if (priced := _priced(text, page)) is not None:
-        return priced
-    for act, rule in _RULES:
-        if rule(text):
-            return act
-    here = page or bool(patterns.THIS.search(text))
+    return (
+        _priced(text, page)
+        or next((act for act, rule in _RULES if rule(text)), None)
+        or _of_a_look(text, images)
+        or _of_times_and_places(text, page)
+        or _of_what_is_sold(text, page)
+        or _of_one_product(text, page)
+        or _of_goods(text, page)
+    )
+
+
+def _here(text: str, page: bool) -> bool:
+    """Whether there is a product that `this` can be."""
+    return page or bool(patterns.THIS.search(text))
+
+
+def _about_one(text: str, page: bool) -> bool:
+    """Whether one of the things that were shown is meant."""
+    return bool(
+        _here(text, page)
+        or re.search(r"\b(?:that|those)\b", text)
+        or patterns.PLACE.search(text)
+        or ("the " in text and not _open_world(text))
+    )
+
+
+def _of_a_look(text: str, images: bool) -> str | None:
     looks = patterns.SEEK.search(text) is not None and slots.names_goods(text)  # `a lamp like the one in the photo`
     if (images or "photo" in text) and looks and not patterns.STYLE.search(text.replace("photo", "")):
         return "search"
     if images or (patterns.STYLE.search(text) and not slots.wanted_price(text).known):
         return "style"
-    if (
-        patterns.RANKED_GOODS.match(text)
-        and slots.names_goods(text)
-        and not re.search(r"\b(?:been|was|ever|price|it)\b", text)
-    ):
-        return "search"
+    ranked = patterns.RANKED_GOODS.match(text) and slots.names_goods(text)
+    return "search" if ranked and not re.search(r"\b(?:been|was|ever|price|it)\b", text) else None
+
+
+def _of_times_and_places(text: str, page: bool) -> str | None:
+    """What prices were, what the world outside knows, what an occasion needs."""
     if patterns.HISTORY.search(text) or patterns.SPAN.fullmatch(text):
         return "history"
     if patterns.POINTED.fullmatch(text) and not (page and another(text)):
@@ -231,27 +251,27 @@ def _act(text: str, page: bool, images: bool) -> str:
         return "web"
     if not page and patterns.IMPERSONAL.search(text):
         return "web"
-    if patterns.PLAN.search(text) and slots.occasion(text) is not None and not patterns.THIS.search(text):
-        return "plan"
+    planned = patterns.PLAN.search(text) and slots.occasion(text) is not None
+    return "plan" if planned and not patterns.THIS.search(text) else None
+
+
+def _of_what_is_sold(text: str, page: bool) -> str | None:
+    """Deals, stock, prices."""
     if patterns.DEALS.search(text):
-        return "history" if here and not re.search(r"\bdeals\b|\boffers\b", text) else "deals"
+        return "history" if _here(text, page) and not re.search(r"\bdeals\b|\boffers\b", text) else "deals"
     if patterns.AVAILABLE.search(text):
         return "available"
-    budget = slots.max_price(text) is not None and patterns.SEEK.search(
-        text
-    )  # `a replacement that won't cost more than 80`
-    if patterns.PRICE.search(text) and not _asks_trait(text) and not budget:
-        return "price"
-    about_one = (
-        here
-        or re.search(r"\b(?:that|those)\b", text)
-        or patterns.PLACE.search(text)
-        or ("the " in text and not _open_world(text))
-    )
+    # `a replacement that won't cost more than 80`
+    budget = slots.max_price(text) is not None and patterns.SEEK.search(text)
+    return "price" if patterns.PRICE.search(text) and not _asks_trait(text) and not budget else None
+
+
+def _of_one_product(text: str, page: bool) -> str | None:
+    """A fact of what is shown, and what customers tell of themselves."""
     if (
         _asks_trait(text)
         and patterns.FACT.search(text)
-        and about_one
+        and _about_one(text, page)
         and not re.search(r"\b(?:recommend\w*|suggest\w*|options|replacement|point me to)\b", text)
     ):
         return "fact"
@@ -259,10 +279,15 @@ def _act(text: str, page: bool, images: bool) -> str:
         return "search"
     if page and not slots.names_goods(text) and _asks_dimension(text) and not patterns.SEEK.search(text):
         return "fact"
-    if _terse_trait(text) or (patterns.MORE_OF.search(text) and (here or patterns.PLACE.search(text))):
+    more = patterns.MORE_OF.search(text) and (_here(text, page) or patterns.PLACE.search(text))
+    if _terse_trait(text) or more:
         return "fact"
-    if patterns.TOLD.match(text) and _tells(text):
-        return "told"
+    return "told" if patterns.TOLD.match(text) and _tells(text) else None
+
+
+def _of_goods(text: str, page: bool) -> str:
+    """A comparison, a search, a purchase; `none` where no goods are named."""
+    here = _here(text, page)
     if _either(text):
         return "compare"
     if patterns.SEARCH.search(text) and not (here and re.match(r"(?:is|are|does|do|can|will|has|have|how)\b", text)):
@@ -274,19 +299,19 @@ def _act(text: str, page: bool, images: bool) -> str:
     if patterns.PLAN.search(text) and slots.occasion(text) is not None:
         return "plan"
     if patterns.FACT.match(text) and slots.things(text):
-        return (
-            "fact"
-            if about_one
-            else "web"
-            if re.match(r"(?:what|who|how|why|when)\b", text) and _open_world(text)
-            else "search"
-            if slots.names_goods(text) or patterns.SEEK.search(text)
-            else "none"
-        )
+        return _of_a_question(text, page)
     strange = len(slots.things(text)) > 3 and not slots.names_goods(text)  # of a language that is not read, for one
     if not slots.things(text) or strange or (patterns.SPEAKS.search(text) and not slots.names_goods(text)):
         return "none"
     return "search"
+
+
+def _of_a_question(text: str, page: bool) -> str:
+    if _about_one(text, page):
+        return "fact"
+    if re.match(r"(?:what|who|how|why|when)\b", text) and _open_world(text):
+        return "web"
+    return "search" if slots.names_goods(text) or patterns.SEEK.search(text) else "none"
 
 
 def _either(text: str) -> bool:
