@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
-from typing import Any
+from typing import TypeVar
 
 from emulator.shop_model import slots
 from emulator.shop_model.words import holds, lexicon
+
+Row = TypeVar("Row", bound=Mapping[str, object])
+"""A product as a tool's answer holds it."""
 
 _TOKEN = re.compile(r"[a-z][a-z0-9]*(?:[-'][a-z0-9]+)*|\d+[a-z]+|[,.;:?!]")
 _BETWEEN = frozenset(
@@ -112,7 +115,7 @@ def excluded(text: str) -> list[str]:
 _OPPOSITE = {"cordless": "corded", "wireless": "wired"}
 
 
-def kept(rows: Sequence[Mapping[str, Any]], named: Sequence[str]) -> list[Mapping[str, Any]]:
+def kept(rows: Sequence[Row], named: Sequence[str]) -> list[Row]:
     """The hits of a search that are of the kind named, where there are any: no notebook among office chairs."""
     known = lexicon()
     kind = [word for word in named if word in known.goods and word not in _describing()]
@@ -123,7 +126,7 @@ def kept(rows: Sequence[Mapping[str, Any]], named: Sequence[str]) -> list[Mappin
     return fits or list(rows)
 
 
-def allowed(row: Mapping[str, Any], unwanted: Sequence[str]) -> bool:
+def allowed(row: Mapping[str, object], unwanted: Sequence[str]) -> bool:
     """Whether a product is none of what is not meant; `gluten free` holds no gluten."""
     title = f"{row.get('title') or ''} {row.get('brand') or ''}"
     return not any(holds(title, word) and not holds(title, f"{word} free") for word in unwanted)
