@@ -42,8 +42,10 @@ def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[Ser
         try:
             while await one_request(reader, writer):
                 pass
-        except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:
+            writer.transport.abort()
         finally:
             writer.close()
 
@@ -67,11 +69,18 @@ def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> Iterator[Ser
         server.port = listener.sockets[0].getsockname()[1]
         ready.set()
         await stopping.wait()
+        loop.remove_reader(listener.sockets[0].fileno())
+        await begun_or_ended()  # what was just accepted; if the listener closes first, such a socket is never closed
         listener.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await begun_or_ended()
+
+    async def begun_or_ended() -> None:
+        for _ in range(4):  # accepted, its transport made, its protocol told, its task; fewer to end
+            await asyncio.sleep(0)
 
     thread = threading.Thread(target=loop.run_until_complete, args=(main(),))
     thread.start()
