@@ -152,6 +152,10 @@ class Recorder:
                 del values[:]
         self._buffer.flush()
 
+    def close(self) -> None:
+        """No row comes after this; snapshots still may."""
+        self._buffer.close()
+
     def snapshot(self, *, last: bool = False) -> Snapshot:
         """Everything so far, cumulative and numbered. last: with all rows that the master has not acknowledged."""
         self.flush()

@@ -79,6 +79,9 @@ class RemoteSampleBuffer:
     def flush(self) -> None:
         """Nothing to do: rows leave with the report."""
 
+    def close(self) -> None:
+        """Nothing to do: no file is open, and the last rows may still have to travel."""
+
     def take(self, *, everything: bool = False) -> list[tuple[int, Rows]]:
         """The rows since the last report, after batches that have waited for long; or all that wait."""
         if self._lines:

@@ -186,7 +186,9 @@ class WorkerRun:
             # The preparer fell behind: these were due in the window and never got ready.
             self.recorder.counters["unsent"] += len(self.driver.arrivals) + self._preparer.left
         self.recorder.counters["resent"] = sum(pool.resent for pool in self._pools.values())
-        return self.snapshot(last=True)
+        final = self.snapshot(last=True)
+        self.recorder.close()
+        return final
 
     def snapshot(self, *, last: bool = False) -> Snapshot:
         """The cumulative snapshot, with what only the worker knows."""
