@@ -64,7 +64,7 @@ class Coordinator:
         self._t0_unix_s: float | None = None
         self._notes: list[str] = []
         self._aborted: str | None = None
-        self._ended_early = False
+        self._ended_early_s: float | None = None
         self._refused: str | None = None
         self._refused_code = int(Exit.USAGE)
         apply = job.abort_rules
@@ -263,10 +263,11 @@ class Coordinator:
 
     def _end_early(self) -> None:
         """A run that lost a worker can only be INVALID: no more turns begin, and those in flight may end."""
-        if not self._lost or self._ended_early or time.monotonic() - self._started_s > self._job.length_s:
+        if not self._lost or self._ended_early_s is not None:
             return
-        self._ended_early = True
-        at_s = max(0.0, time.monotonic() - self._started_s)
+        if time.monotonic() - self._started_s > self._job.length_s:
+            return
+        at_s = self._ended_early_s = max(0.0, time.monotonic() - self._started_s)
         self._notes.append(f"ended early, {at_s:.0f} s after its start: {'; '.join(sorted(self._lost.values()))}")
         self._runner.send_message("peakday_stop", {"now": False})
         self._write_live()
@@ -328,6 +329,15 @@ class Coordinator:
         sequences = {str(worker): one["seq"] for worker, one in self._snapshots.latest.items()}
         write_json(self._job.folder / "histograms.json", {"sequences": sequences, "metrics": merged})
 
+    def _asked_s(self) -> float:
+        """How long turns were offered; of a worker that was lost the last word is what it planned."""
+        latest, lost = self._snapshots.latest, self._lost_workers()
+        asked_s = max((one.get("asked_s", 0.0) for worker, one in latest.items() if worker not in lost), default=0.0)
+        return asked_s or self._ended_early_s or 0.0
+
+    def _lost_workers(self) -> list[int]:
+        return sorted(self._ready[node_id]["worker"] for node_id in self._lost if node_id in self._ready)
+
     def _about_strangers(self) -> list[str]:
         count = self._strangers()
         return [f"{count} message(s) without this run's secret on the master's port, dropped unread"] if count else []
@@ -340,7 +350,7 @@ class Coordinator:
             "master_pid": os.getpid(),
             "t0_unix_s": self._t0_unix_s,
             "elapsed_s": time.monotonic() - self._started_s if self._started_s else None,
-            "asked_s": max((one.get("asked_s", 0.0) for one in snapshots.latest.values()), default=0.0),
+            "asked_s": self._asked_s(),
             "counters": snapshots.counters(),
             "in_flight": sum(int(one.get("in_flight", 0)) for one in snapshots.latest.values()),
             "quantiles": {
@@ -355,7 +365,7 @@ class Coordinator:
             "workers": {str(data["worker"]): _clock(data) for data in self._ready.values()},
             "finals": len(self._finals),
             "lost": sorted(self._lost.values()),
-            "lost_workers": sorted(self._ready[node_id]["worker"] for node_id in self._lost if node_id in self._ready),
+            "lost_workers": self._lost_workers(),
             "faults": [
                 *self._failed.values(),
                 *(text for one in snapshots.latest.values() for text in one.get("faults", [])),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from loadgen.coordinator.coordinator import Coordinator
 from loadgen.coordinator.status_line import line
 from loadgen.job import TargetSpec
+from loadgen.worker.recorder import Recorder
+from loadgen.worker.sample_buffer import RemoteSampleBuffer
 
 
 class FakeRunner:
@@ -145,7 +148,12 @@ def test_a_run_that_lost_a_worker_ends_early_and_says_so(running):
     running.look()
     running.look()
     assert running.runner.to("peakday_stop") == [None]
+    for worker, asked_s in ((0, 2.5), (1, 60.0)):  # one stopped then; of the other it is what it planned
+        running.coordinator._snapshots.accept(
+            Recorder(worker, RemoteSampleBuffer(), array("q")).snapshot() | {"asked_s": asked_s}
+        )
     live = running.coordinator._live()
+    assert live["asked_s"] == 2.5
     assert live["lost"] == ["worker 1 was lost"]
     assert "ended early, 0 s after its start: worker 1 was lost" in live["notes"]
     assert line(live | {"elapsed_s": 3.0}, 10.0).endswith("worker 1 was lost: INVALID")
