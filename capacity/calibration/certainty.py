@@ -71,9 +71,11 @@ def certainty(
     known_per_s = 0.0
     for share in SHARES:
         work = _at_rate(busiest, share * full_per_s)
-        error = float(np.std(np.log([_medians(work, engine, replicas) for engine in engines]), axis=0, ddof=1).max())
-        if not error * SIGMAS <= tolerance:
-            return Certainty(known_per_s, tolerance, share * full_per_s, error if math.isfinite(error) else math.inf)
+        medians = np.array([_medians(work, engine, replicas) for engine in engines])
+        finite = bool(np.isfinite(medians).all())
+        error = float(np.std(np.log(medians), axis=0, ddof=1).max()) if finite else math.inf
+        if error * SIGMAS > tolerance:
+            return Certainty(known_per_s, tolerance, share * full_per_s, error)
         known_per_s = share * full_per_s
     return Certainty(known_per_s, tolerance)
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import expit, log_expit
 
 from capacity.calibration.observed import Bools, Observed
 from capacity.simulator.requests import Floats, Ints, Requests
@@ -114,12 +115,15 @@ def _hit_lines(run: Observed) -> Lines | None:
     if not lines:
         return None
 
+    log_tokens = np.log(tokens)
+
     def hits(x: Floats) -> tuple[Floats, Floats]:
-        return np.exp(x[0]) + np.exp(x[1]) * tokens, np.exp(x[0]) + np.exp(x[1]) * SLOPE_MAX * _unit(x[2]) * tokens
+        slope = x[1] + log_tokens
+        return np.logaddexp(x[0], slope), np.logaddexp(x[0], slope + math.log(SLOPE_MAX) + log_expit(x[2]))
 
     def waits(x: Floats) -> tuple[Floats, Floats]:
-        line_s = np.exp(x[0]) + np.exp(x[1]) * tokens
-        return line_s + np.exp(x[2]), line_s
+        line = np.logaddexp(x[0], x[1] + log_tokens)
+        return np.logaddexp(line, x[2]), line
 
     firsts = [[math.log(max(base_s, 1e-6)), math.log(slope_s)] for base_s, slope_s in lines]
     found = [
@@ -134,23 +138,28 @@ def _hit_lines(run: Observed) -> Lines | None:
     ]  # fmt: skip
     other = min(cost for cost, _ in others)
     slow, quick = hits(x)
-    scatter, mix = LEAST_SCATTER + float(np.exp(x[3])), _unit(x[4])
-    clear = float(np.median(np.log(slow / quick))) > APART * scatter
+    scatter, mix = LEAST_SCATTER + float(np.exp(x[3])), float(expit(x[4]))
+    clear = float(np.median(slow - quick)) > APART * scatter
     if cost > other - CLEARER or not clear or not FEWEST < mix < 1 - FEWEST:
         return None
-    return float(np.exp(x[0])), float(np.exp(x[1])), SLOPE_MAX * _unit(x[2]), scatter, mix
+    return float(np.exp(x[0])), float(np.exp(x[1])), SLOPE_MAX * float(expit(x[2])), scatter, mix
 
 
 def _likeliest(
     logs: Floats, lines: Callable[[Floats], tuple[Floats, Floats]], start: list[float]
 ) -> tuple[float, Floats]:
-    """Negative log-likelihood and place of two classes of calls, one on each line, and a few strays on neither."""
+    """Negative log-likelihood and place of two classes of calls, one on each line, and a few strays on neither.
+
+    All in logarithms, lines too: the search goes where exponentials have no number.
+    """
 
     def cost(x: Floats) -> float:
-        slow, quick = (np.log(line_s) for line_s in lines(x))
-        scatter, mix = LEAST_SCATTER + np.exp(x[3]), _unit(x[4])
-        density = (1 - mix) * _normal(logs - slow, scatter) + mix * _normal(logs - quick, scatter)
-        return -float(np.log((1 - OUTLIERS) * density + OUTLIERS * _normal(logs - slow, WIDE)).sum())
+        slow, quick = lines(x)
+        scatter = LEAST_SCATTER + math.exp(min(x[3], 0.0))  # beyond a factor of e no line shows
+        of_slow = log_expit(-x[4]) + _log_normal(logs - slow, scatter)
+        of_quick = log_expit(x[4]) + _log_normal(logs - quick, scatter)
+        stray = math.log(OUTLIERS) + _log_normal(logs - slow, WIDE)
+        return -float(np.logaddexp(math.log1p(-OUTLIERS) + np.logaddexp(of_slow, of_quick), stray).sum())
 
     end = minimize(cost, np.array(start), method="Nelder-Mead", options={"maxiter": 500, "xatol": 1e-3, "fatol": 0.05})
     return float(end.fun), np.asarray(end.x)
@@ -160,8 +169,8 @@ def _cached(run: Observed, lines: Lines) -> Ints:
     """Of each call, prompt tokens that its first token leaves no time for; none of calls on the line of misses."""
     base_s, slope_s, share, scatter, mix = lines
     tokens, logs = run.input_tokens.astype(np.float64), np.log(np.maximum(run.ttft_s, 1e-9))
-    miss = (1 - mix) * _normal(logs - np.log(base_s + slope_s * tokens), scatter)
-    hit = mix * _normal(logs - np.log(base_s + share * slope_s * tokens), scatter)
+    miss = math.log1p(-mix) + _log_normal(logs - np.log(base_s + slope_s * tokens), scatter)
+    hit = math.log(mix) + _log_normal(logs - np.log(base_s + share * slope_s * tokens), scatter)
     quicker = logs < np.log(base_s + slope_s * tokens) - APART * scatter
     hits: Bools = np.asarray((hit > miss) & run.included & quicker)
     left = np.clip((run.ttft_s - base_s) / slope_s, 1.0, tokens)
@@ -179,9 +188,5 @@ def _upper_line(tokens: Floats, ttft_s: Floats, upper: float) -> tuple[float, fl
     return max(y1 - slope_s * x1, 0.1 * y1), slope_s
 
 
-def _normal(values: Floats, sigma: float) -> Floats:
-    return np.asarray(np.exp(-0.5 * (values / sigma) ** 2) / (sigma * np.sqrt(2 * np.pi)))
-
-
-def _unit(x: float) -> float:
-    return float(1 / (1 + np.exp(-x)))
+def _log_normal(values: Floats, sigma: float) -> Floats:
+    return np.asarray(-0.5 * (values / sigma) ** 2 - math.log(sigma * math.sqrt(2 * math.pi)))

@@ -141,12 +141,16 @@ def rate_error(rate: Callable[[StepModel], float], model: StepModel) -> float:
     """One sigma of the logarithm of a rate of this engine, by what its load steps leave open; infinite where unknown.
 
     That is the covariance and the level of the machine's pace, which their number averages; another day has its own.
+    Where a drawn engine has steps that take no time, or no rate at all, the load steps leave the rate open.
     """
     if model.covariance is None or not model.inputs:
         return math.inf
     level = replace(model, pace_sigma=(model.pace_sigma or 0.0) / math.sqrt(len(model.inputs)))
     rng = np.random.default_rng(0x9E1E)
-    rates = np.array([rate(_drawn(level, rng)) for _ in range(RATE_DRAWS)])
+    try:
+        rates = np.array([rate(_drawn(level, rng)) for _ in range(RATE_DRAWS)])
+    except ServiceError:
+        return math.inf
     return RATE_MISFIT * float(np.std(np.log(rates), ddof=1)) if (rates > 0).all() else math.inf
 
 
@@ -256,22 +260,39 @@ def _simulated(work: Requests, model: StepModel) -> dict[str, float]:
 def _drawn(model: StepModel, rng: np.random.Generator) -> StepModel:
     """The model with coefficients drawn from their covariance, none below zero, on a machine whose pace is drawn too.
 
-    A graph of an engine that pads is one constant, a + b T + e T^2/2 + c S of its size: it moves as they do.
+    A graph of an engine that pads is one constant, a + b T + e T^2/2 + c S of its size: it moves as they do, and terms
+    that are not below zero leave no graph quicker than one that holds less.
     """
     pace = math.exp(rng.normal(0.0, model.pace_sigma or 0.0))
     assert model.covariance is not None
     moved = rng.multivariate_normal(np.zeros(5), np.array(model.covariance), method="eigh")
-    drawn = tuple(_moved(k, moved, pace) for k in model.buckets)
-    return replace(model, buckets=drawn, ttft_overhead_s=pace * model.ttft_overhead_s)
+    drawn = [_moved(k, moved) for k in model.buckets]
+    slowest = [max(k.a for k in drawn if _holds(larger, k)) if _constant(larger) else larger.a for larger in drawn]
+    buckets = tuple(
+        replace(k, a=pace * a, b=pace * k.b, e=pace * k.e, c=pace * k.c, d=pace * k.d)
+        for k, a in zip(drawn, slowest, strict=True)
+    )
+    return replace(model, buckets=buckets, ttft_overhead_s=pace * model.ttft_overhead_s)
 
 
-def _moved(k: Coefficients, by: Floats, pace: float) -> Coefficients:
+def _constant(k: Coefficients) -> bool:
+    """Of a graph that takes the same whatever fills it."""
+    return k.bucket_tokens is not None and k.b == k.e == k.c == 0
+
+
+def _holds(larger: Coefficients, k: Coefficients) -> bool:
+    """Whether a graph holds whatever another does."""
+    sizes = ((larger.bucket_tokens, k.bucket_tokens), (larger.bucket_seqs, k.bucket_seqs))
+    return all(least is not None and least <= most for most, least in sizes if most is not None)
+
+
+def _moved(k: Coefficients, by: Floats) -> Coefficients:
     a, b, e, c, d = (float(value) for value in by)
-    if k.bucket_tokens is not None and k.b == k.e == k.c == 0:
-        size, seqs = k.bucket_tokens, k.bucket_seqs or 0
+    if _constant(k):
+        size, seqs = k.bucket_tokens or 0, k.bucket_seqs or 0
         a, b, e, c = a + b * size + e * size**2 / 2 + c * seqs, 0.0, 0.0, 0.0
     here = np.array([k.a, k.b, k.e, k.c, k.d])
-    a, b, e, c, d = (float(value) for value in pace * np.maximum(here + np.array([a, b, e, c, d]), 0.0))
+    a, b, e, c, d = (float(value) for value in np.maximum(here + np.array([a, b, e, c, d]), 0.0))
     return Coefficients(a, b, e, c, d, k.bucket_tokens, k.bucket_seqs)
 
 

@@ -237,6 +237,8 @@ def keeps(model: StepModel, steps: Sequence[Observed], sweep: Sweep) -> str:
     busiest_per_s = model.validity.get("requests_per_s", (0.0, math.inf))[1]
     if found.rate_per_s > BEYOND * busiest_per_s:
         sentence += f"; beyond the {busiest_per_s:.3g}/s that was measured: measure a load step there"
-    elif TOLERANCE < (known := SIGMAS * rate_error(rate, model)) < math.inf:
+    elif (known := SIGMAS * rate_error(rate, model)) == math.inf:
+        sentence += "; the load steps leave open what it is: measure more of them, near this rate"
+    elif known > TOLERANCE:
         sentence += f"; the load steps know it within {known:.0%}: more of them, on other days, would tell it better"
     return sentence

@@ -13,12 +13,15 @@ from capacity.calibration.prediction import (
     extrapolations,
     measured_figures,
     predict_figures,
+    rate_error,
     read_prediction,
     refuse_hindsight,
     score_prediction,
     write_prediction,
 )
 from capacity.plan import PlanError
+from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
+from slo.slo import Slo
 from tests.capacity.models import step_model
 from tests.capacity.test_calibration import LIMITS, TRUE, WHO, observed
 
@@ -156,3 +159,30 @@ def test_the_graphs_of_an_engine_that_pads_are_drawn_too():
         for model in (padded, fixed)
     )
     assert wide["tpot_s_p50"] > narrow["tpot_s_p50"]
+
+
+def spread(a, c):
+    """A covariance of a and c alone, by their standard deviations."""
+    return tuple(tuple(float(v) for v in row) for row in np.diag([a**2, 0.0, 0.0, c**2, 0.0]))
+
+
+def test_no_graph_is_drawn_quicker_than_one_that_holds_less():
+    """A cost of a request that may be nothing is never below it: a graph of 256 would take no time else."""
+    graphs = [(0.02 + 3e-5 * seqs, 0, seqs) for seqs in (1, 16, 256)]
+    model = replace(step_model(buckets=graphs), covariance=spread(1e-4, 1e-3), inputs=("one",), pace_sigma=0.0)
+    drawn = []
+    rate_error(lambda engine: drawn.append([k.a for k in engine.buckets]) or 1.0, model)
+    assert all(a == sorted(a) and a[0] > 0.015 for a in drawn)
+    assert any(a[-1] > 0.1 for a in drawn)
+
+
+def test_a_rate_is_unknown_where_its_error_leaves_steps_that_take_no_time():
+    limits = [Slo("tpot_s", 0.99, 1.0)]
+    sample = Lengths(np.array([100]), np.array([20]), np.array([0]))
+    model = replace(step_model(a=1e-3), covariance=spread(1e-2, 0.0), inputs=("one",))
+
+    def rate(engine):
+        return rate_at_slo(sample, engine, limits, n=200, seed=1).rate_per_s
+
+    assert rate_error(rate, model) == np.inf
+    assert rate_error(rate, replace(model, covariance=spread(1e-5, 0.0))) < 0.1

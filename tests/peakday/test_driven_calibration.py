@@ -91,6 +91,17 @@ def test_the_sentence_is_right_about_an_engine_whose_steps_are_known(known_engin
     assert rate == pytest.approx(true, rel=0.1)
 
 
+def test_a_rate_that_the_load_steps_leave_open_is_said_to_be(known_engine):
+    """Coefficients that may all be nothing: a step that takes no time serves any rate."""
+    _, steps, fitted, wanted = known_engine
+    k = fitted.coefficients
+    wide = np.diag([(20 * value) ** 2 for value in (k.a, k.b, k.e, k.c, k.d)])
+    open_model = replace(fitted, covariance=tuple(tuple(float(value) for value in row) for row in wide))
+    assert driven.keeps(open_model, steps, wanted).endswith(
+        "leave open what it is: measure more of them, near this rate"
+    )
+
+
 def test_a_held_out_step_says_what_was_expected_of_it(known_engine):
     """By coefficients and pace; a range is the wider the further held-out steps were off against that."""
     fitted = known_engine[2]

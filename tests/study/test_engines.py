@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from capacity.calibration.hits import with_hits
 from study.engines import BAR, SHARE_BAR, Verdict, draw_engine, judge, measure, misses, table, terms
 
 SAMPLE = range(20)
@@ -28,6 +30,12 @@ def test_a_few_are_predicted_within_the_bar_or_refused_with_what_to_measure():
     assert saturated.within
     assert scattered.within
     assert "measure" in (light.refused or "")
+
+
+def test_hits_are_searched_where_exponentials_have_no_number():
+    """On this engine's sweep a share of hits runs to nothing, by the logarithm of its odds."""
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        assert with_hits(measure(draw_engine(88)))[1] is None
 
 
 @pytest.mark.slow
