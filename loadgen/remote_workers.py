@@ -21,6 +21,8 @@ from loadgen.seal import VARIABLE, shared_secret
 LOCUSTFILE = Path(__file__).with_name("worker") / "locustfile.py"
 POLL_S = 0.1
 STOP_WITHIN_S = 3.0
+_MACOS_OPEN_MAX = 10_240
+"""Where no hard limit is set, macOS refuses to be asked for more: setrlimit(2), COMPATIBILITY."""
 
 
 def run_worker(master_host: str, master_port: int, number: int = 1) -> int:
@@ -60,9 +62,10 @@ def run_worker(master_host: str, master_port: int, number: int = 1) -> int:
 def raise_open_file_limit() -> None:
     """Every turn in flight is a socket: take as many as the machine allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
+    most = _MACOS_OPEN_MAX if hard == resource.RLIM_INFINITY else hard
+    if soft not in (resource.RLIM_INFINITY, most):
         with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from loadgen.remote_workers import raise_open_file_limit
+
 # Machines differ: a deadline would fail tests for being slow, and a database would make runs depend on each other. The
 # same inputs every time: no run fails by luck. `--hypothesis-profile seek` draws others, to find what these do not.
 settings.register_profile(
@@ -19,6 +21,8 @@ settings.register_profile("peakday", settings.get_profile("seek"), derandomize=T
 settings.load_profile("peakday")
 
 pytest_plugins = ["tests.by_file"]
+
+raise_open_file_limit()  # a server and all its clients are in one process; macOS begins with 256
 
 gc.disable()  # until all tests are collected: nothing of that is garbage
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from dataclasses import replace
@@ -19,6 +20,7 @@ from host.ports import free_port
 from loadgen.coordinator.coordinator import Coordinator
 from loadgen.job import LoadError, TargetSpec
 from loadgen.record import load_run
+from loadgen.remote_workers import raise_open_file_limit
 from loadgen.run import _check_started, _watch, begin_record, run_load
 from loadgen.transport.request import fetch
 from loadgen.worker.driver import Driver
@@ -206,3 +208,22 @@ def test_one_customer_who_cannot_sign_in_spoils_no_other_s_sessions(make_job, mo
     assert run.turns["customer_id"][refused].nunique() == 1
     assert run.turns["error_code"][~refused].isna().all()
     assert run.turns["customer_id"].nunique() > 10
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "asked"),
+    [
+        (256, resource.RLIM_INFINITY, [(10_240, resource.RLIM_INFINITY)]),
+        (1_024, 4_096, [(4_096, 4_096)]),
+        (4_096, 4_096, []),
+        (resource.RLIM_INFINITY, resource.RLIM_INFINITY, []),
+    ],
+    ids=["macOS", "Linux", "all it may have", "no limit"],
+)
+def test_a_process_takes_as_many_open_files_as_it_may_have(monkeypatch, soft, hard, asked):
+    """macOS begins with 256, has no hard limit, and refuses to give no limit."""
+    given = []
+    monkeypatch.setattr("resource.getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr("resource.setrlimit", lambda _, limits: given.append(limits))
+    raise_open_file_limit()
+    assert given == asked
