@@ -5,6 +5,7 @@ import os
 import shutil
 import ssl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,14 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContex
 
 
 @pytest.fixture(scope="module", autouse=True)
-def old_objects() -> None:
-    """Let collections pass over what was there before a file's own tests: a load worker collects before each run."""
-    gc.collect()
+def old_objects() -> Iterator[None]:
+    """Let collections pass over what was there before a file's own tests: a load worker collects before each run.
+
+    What a file leaves is collected at its end, so that whatever it forgot to close fails a test of that file.
+    """
     gc.freeze()
+    yield
+    gc.collect()
 
 
 def pytest_collection_finish() -> None:
