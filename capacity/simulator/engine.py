@@ -1,11 +1,13 @@
-"""The quick continuous-batching simulator: `simulate` as in `reference.py`, in jumps. Numba loads on first use."""
+"""The continuous-batching simulator: every step of a pool of replicas, in jumps. Numba loads on first use.
+
+What is right is defined by a walk of every token in plain Python (tests/capacity/simulator_oracle.py): equal results.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from capacity.simulator.reference import check_fits
-from capacity.simulator.requests import Ints, Requests, Served
+from capacity.simulator.requests import Ints, Requests, Served, ServiceError
 from neuron_bench.step_model import StepModel
 
 
@@ -19,7 +21,16 @@ def simulate(
     signal_period_s: float = 0.0,
     preempts: bool = False,
 ) -> Served:
-    """Serve every request on a pool of replicas; the arguments are those of `capacity.simulator.reference.simulate`."""
+    """Serve every request on a pool of replicas.
+
+    Args:
+        candidates: [n, d] replica numbers a request may go to; it joins the least loaded, the first on a tie.
+            None with one replica. One column: random or sharded; d columns: power of d; all: least loaded.
+        slack: requests the first candidate may be ahead of the others and still be chosen (prefix affinity); a call
+            diverted from it finds `away_cached_tokens`.
+        signal_period_s: the router sees loads as of the last multiple of this; 0 = now.
+        preempts: KV is taken as it fills and taken back when it overflows; else input + output are kept from the start.
+    """
     from capacity.simulator import kernel, pools  # numba takes a second to load: only what simulates waits for it
 
     check_fits(work, model)
@@ -48,3 +59,13 @@ def simulate(
         float(pool.level[:, kernel.BUSY].sum()),
         pool.admitted_s,
     )
+
+
+def check_fits(work: Requests, model: StepModel) -> None:
+    """Raise `ServiceError` when a request can never be held by one replica."""
+    largest = int((work.input_tokens + work.output_tokens).max()) if len(work) else 0
+    if largest > model.kv_tokens_max:
+        raise ServiceError(
+            f"{model.model_id} on {model.chip}: a call of {largest:,} tokens exceeds the replica's "
+            f"{model.kv_tokens_max:,} KV tokens; shorten the prompt or use a larger replica"
+        )

@@ -1,4 +1,4 @@
-"""The compiled simulator behind `engine.py`: what `reference.py` does, without walking every token.
+"""The compiled simulator behind `engine.py`: every step of every replica, without walking every token.
 
 A decode makes one step of progress per engine step, so the step at which it ends is known at its first token. A wheel
 keyed by step number holds the decodes; between two events (an end, an arrival, a full KV store) every step has the

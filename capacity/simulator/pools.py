@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from capacity.simulator import kernel
-from capacity.simulator.reference import kept_tokens
 from capacity.simulator.requests import Floats, Ints, Requests
 from neuron_bench.step_model import StepModel
 
@@ -43,7 +42,7 @@ def job_rows(work: Requests, model: StepModel) -> Ints:
     jobs[begun, kernel.STARTED], jobs[begun, kernel.DONE] = 1, done
     jobs[begun, kernel.TO_COMPUTE] += 1 + grown.astype(np.int64)
     jobs[begun, kernel.COMPUTED] = jobs[begun, kernel.TO_COMPUTE]
-    jobs[:, kernel.KEPT] = kept_tokens(work.input_tokens + work.output_tokens, model.block_tokens)
+    jobs[:, kernel.KEPT] = -(-(work.input_tokens + work.output_tokens) // model.block_tokens) * model.block_tokens
     return jobs
 
 

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from capacity.simulator import engine
-from capacity.simulator import reference as oracle
 from capacity.simulator.requests import Requests, requests
+from tests.capacity import simulator_oracle as oracle
 from tests.capacity.models import step_model
 
 

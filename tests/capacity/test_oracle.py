@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from capacity.simulator.reference import simulate
 from capacity.simulator.requests import ServiceError, requests
 from tests.capacity.models import step_model
+from tests.capacity.simulator_oracle import simulate
 
 
 def test_one_request_takes_its_prefill_step_and_then_a_step_per_token():

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from capacity.simulator import engine
-from capacity.simulator import reference as oracle
 from capacity.simulator.rate_at_slo import (
     Lengths,
     at_rate,
@@ -19,6 +18,7 @@ from capacity.simulator.rate_at_slo import (
 )
 from capacity.simulator.requests import ServiceError
 from slo.slo import Slo, parse_slo
+from tests.capacity import simulator_oracle as oracle
 from tests.capacity.models import llama_8b, step_model
 
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from capacity.simulator.reference import simulate
 from capacity.simulator.requests import requests
 from emulator.engine.engine import Job
 from emulator.engine.pool import Pool
 from emulator.profiles import EnginePhysics, read_profiles
 from neuron_bench.step_model import Coefficients, StepModel
+from tests.capacity.simulator_oracle import simulate
 from tests.emulator.virtual_time import VirtualTime
 
 PHYSICS = EnginePhysics(

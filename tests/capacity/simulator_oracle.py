@@ -1,6 +1,6 @@
 """The naive continuous-batching simulator: every step, every request, in plain Python. It defines what is right.
 
-`engine.py` computes the same in jumps; tests hold the two equal request by request. One step of a replica:
+`capacity.simulator.engine` computes the same in jumps, held equal to this request by request. One step of a replica:
 
 1. `preempt`: where decoding would overflow the KV store, the request admitted last gives up its tokens and waits again.
 2. `admit`: waiting requests that have arrived start, in order, while there is a sequence slot and KV room.
@@ -13,14 +13,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 
-from capacity.simulator.requests import Ints, Requests, Served, ServiceError
+from capacity.simulator.engine import check_fits
+from capacity.simulator.requests import Ints, Requests, Served
 from neuron_bench.step_model import Coefficients, StepModel
-
-_Tokens = TypeVar("_Tokens", int, Ints)
 
 
 class _Job:
@@ -132,7 +130,8 @@ class Replica:
         """Start waiting requests; one that has begun decodes in this very step, so its next token needs room too."""
         while self.waiting and len(self.running) < self.model.max_num_seqs:
             job = self.waiting[0]
-            need = job.to_compute if self.preempts else kept_tokens(job.prompt + job.answer, self.model.block_tokens)
+            kept = -(-(job.prompt + job.answer) // self.model.block_tokens) * self.model.block_tokens
+            need = job.to_compute if self.preempts else kept
             growth = self._growth + (0.0 if job.prefilling else job.growth) if self.preempts else 0.0
             if self.held + need + growth > self.model.kv_tokens_max + 1e-6:
                 return
@@ -175,21 +174,6 @@ def _bucket(buckets: Sequence[Coefficients], prefill_tokens: int, decoding: int)
     return buckets[-1]
 
 
-def kept_tokens(tokens: _Tokens, block_tokens: int) -> _Tokens:
-    """KV room of a request that keeps whole blocks."""
-    return -(-tokens // block_tokens) * block_tokens
-
-
-def check_fits(work: Requests, model: StepModel) -> None:
-    """Raise `ServiceError` when a request can never be held by one replica, or a step takes no time at all."""
-    largest = int((work.input_tokens + work.output_tokens).max()) if len(work) else 0
-    if largest > model.kv_tokens_max:
-        raise ServiceError(
-            f"{model.model_id} on {model.chip}: a call of {largest:,} tokens exceeds the replica's "
-            f"{model.kv_tokens_max:,} KV tokens; shorten the prompt or use a larger replica"
-        )
-
-
 def simulate(
     work: Requests,
     model: StepModel,
@@ -200,16 +184,7 @@ def simulate(
     signal_period_s: float = 0.0,
     preempts: bool = False,
 ) -> Served:
-    """Serve every request on a pool of replicas.
-
-    Args:
-        candidates: [n, d] replica numbers a request may go to; it joins the least loaded, the first on a tie.
-            None with one replica. One column: random or sharded; d columns: power of d; all: least loaded.
-        slack: requests the first candidate may be ahead of the others and still be chosen (prefix affinity); a call
-            diverted from it finds `away_cached_tokens`.
-        signal_period_s: the router sees loads as of the last multiple of this; 0 = now.
-        preempts: KV is taken as it fills and taken back when it overflows; else input + output are kept from the start.
-    """
+    """Serve every request on a pool of replicas; the arguments are those of `capacity.simulator.engine.simulate`."""
     check_fits(work, model)
     n = len(work)
     first_s, end_s, admitted_s = ([math.nan] * n for _ in range(3))
