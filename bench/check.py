@@ -5,8 +5,8 @@ The noise is that of tests/peakday/gate/noise.json (`peakday check --noise`), tw
 
 from __future__ import annotations
 
-from peakday.gate.regression.simulation import rates
 from peakday.gate.settings import MARGINS, Regression
+from tests.peakday.gate.simulated_checks import rates
 from tests.peakday.gate.test_regression import machine
 
 CHANGES = {"none": {}, "+20% TTFT": {"ttft_s_p50": 0.20}, "+20% token gap": {"tpot_s_p50": 0.20}}

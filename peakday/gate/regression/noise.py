@@ -23,7 +23,6 @@ from scipy.special import gammaincinv, ndtr, stdtrit
 from host.json_text import read_json_object
 from peakday.errors import CommandError
 from peakday.gate.regression.decision import log_margin, spend
-from peakday.gate.regression.simulation import Scatter
 from peakday.gate.settings import Regression
 
 FILE = "noise.json"
@@ -57,6 +56,14 @@ class Noise(TypedDict):
 
     schema: str
     sessions: list[Session]
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Of one metric, as standard deviations of its logarithm: run by run, and of the machine's slow drift."""
+
+    run: float
+    drift: float
 
 
 @dataclass(frozen=True)

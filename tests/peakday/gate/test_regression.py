@@ -10,12 +10,12 @@ import pytest
 
 from peakday.gate.metrics import LOWER_IS_WORSE, run_value
 from peakday.gate.regression.decision import decide, log_margin, order, spend
-from peakday.gate.regression.noise import scatters, seen
+from peakday.gate.regression.noise import Scatter, scatters, seen
 from peakday.gate.regression.pairs import history, judge_pairs, judge_records, pooled_tails
-from peakday.gate.regression.simulation import Scatter, rates
 from peakday.gate.settings import MARGINS, Regression
 from peakday.gate.verdicts import Verdict
 from tests.peakday.gate.making import HOST, measured, run
+from tests.peakday.gate.simulated_checks import rates
 
 GATE = Regression()
 NOISE = Path(__file__).with_name("noise.json")
@@ -30,7 +30,7 @@ def machine(factor):
     known = scatters(json.loads(NOISE.read_text()), [*MARGINS])
     assert set(known) == set(MARGINS)
     luck = {metric: max(0.01, one.run) for metric, one in known.items()}
-    return {metric: Scatter(run, max(run, known[metric].drift)).times(factor) for metric, run in luck.items()}
+    return {metric: Scatter(run * factor, max(run, known[metric].drift) * factor) for metric, run in luck.items()}
 
 
 def pairs(count, new=None, old=None, **options):

@@ -15,20 +15,9 @@ import numpy as np
 
 from peakday.gate.metrics import LOWER_IS_WORSE
 from peakday.gate.regression.decision import decide, order, settled, spend
+from peakday.gate.regression.noise import Scatter
 from peakday.gate.settings import Regression
 from peakday.gate.verdicts import Verdict, overall
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """Of one metric, as standard deviations of its logarithm: run by run, and of the machine's slow drift."""
-
-    run: float
-    drift: float
-
-    def times(self, factor: float) -> Scatter:
-        """So much more of both."""
-        return Scatter(self.run * factor, self.drift * factor)
 
 
 @dataclass(frozen=True)
