@@ -11,7 +11,7 @@ import scenarios
 from assistant.errors import AssistantError
 from assistant.router import classifier
 from assistant.router.evaluate import evaluate, read_csv, wilson
-from assistant.router.train import read_phrasings, read_utterances
+from study.router import read_phrasings, read_utterances
 
 UTTERANCES = Path(scenarios.__file__).parent / "utterances"
 PHRASINGS = Path(assistant.__file__).parent / "data" / "router_phrasings.txt"

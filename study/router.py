@@ -1,6 +1,6 @@
-"""Trains the frozen classifier from the project's own utterances (extra `train`); run by hand, never at run time.
+"""Trains the router's frozen classifier from the project's own utterances (extra `train`).
 
-    python -m assistant.router.train scenarios/utterances --out assistant/data/router.npz
+    python -m study router scenarios/utterances --out assistant/data/router.npz
 
 Each YAML holds {intent, train: [{text, complexity}], held_out: [...]}: only `train` is learned from. The file written
 lists every input with its SHA-256, so that a reader can tell what the weights saw. Designs tried and their figures:
@@ -128,12 +128,12 @@ def _temperature(features: Any, labels: np.ndarray, own: int) -> float:
     return float(minimize_scalar(loss, bounds=(0.2, 5.0), method="bounded").x)
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Train and write."""
-    parser = argparse.ArgumentParser(prog="python -m assistant.router.train", description="Train the frozen router.")
+    parser = argparse.ArgumentParser(prog="python -m study router", description="Train the frozen router.")
     parser.add_argument("utterances", type=Path, help="folder of utterance files, one YAML an intent")
     parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
-    args = parser.parse_args()
+    args = parser.parse_args(arguments)
     phrasings, concepts = (args.out.with_name(name) for name in ("router_phrasings.txt", "router_concepts.txt"))
     own, further = read_utterances(args.utterances, "train"), read_phrasings(phrasings)
     paths = [*sorted(args.utterances.glob("*.yaml")), phrasings, concepts]
@@ -147,7 +147,3 @@ def main() -> None:
     }
     arrays: dict[str, Any] = {"about": np.array(json.dumps(about)), **train(own, further)}
     np.savez_compressed(args.out, **arrays)
-
-
-if __name__ == "__main__":
-    main()
