@@ -9,8 +9,8 @@
 
 Others need no engine: `python -m study engines` (calibration on random engines), `python -m study refusals` (are its
 refusals right, and what ends them), `python -m study accelerators` (public measurements of real chips),
-`python -m study public_points` (files of load points that others published), `python -m study step_models` (those
-that plans use), `python -m study emulated` (`calibrate --target` against steps
+`python -m study public_points` (files of load points that others published), `python -m study step_models` and
+`python -m study neuron_models` (those that plans use), `python -m study emulated` (`calibrate --target` against steps
 that are known) and `python -m study router` (the weights of the assistant's router); each has a --help.
 
 `--short`, given to every phase, is a study of two sessions (`calibrate`, then `measure`) of less than eight minutes.
@@ -33,7 +33,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadgen.record import load_run
-from study import accelerators, emulated, engines, public_points, refusals, router, step_models
+from study import accelerators, emulated, engines, neuron_models, public_points, refusals, router, step_models
 from study.arrivals import KEPT, Arrivals, keep_arrivals, read_arrivals
 from study.load_steps import (
     LENGTH_MAX_S,
@@ -200,6 +200,7 @@ OTHER_STUDIES = {
     "accelerators": accelerators.main,
     "emulated": emulated.main,
     "engines": engines.main,
+    "neuron_models": neuron_models.main,
     "public_points": public_points.main,
     "refusals": refusals.main,
     "router": router.main,

@@ -25,8 +25,8 @@ NAMES = ("a", "b", "e", "c", "d", "o")
 """Columns of the design: the five coefficients in the order of a covariance, and the server's time before a prefill."""
 
 UNTESTED_ERROR_RATIO = 0.20
-"""One sigma where a bench has no case to hold out: what published deployments show (fit/published.py). A judgement:
-as many coefficients as cases fit anything, and their residual of 0% is no error."""
+"""One sigma where a bench has no case to hold out: what published deployments show (study/neuron_models.py).
+A judgement: as many coefficients as cases fit anything, and their residual of 0% is no error."""
 
 Floats = npt.NDArray[np.float64]
 _Value = TypeVar("_Value")
