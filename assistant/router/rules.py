@@ -10,7 +10,7 @@ import re
 
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("account_memory", r"\b(remember|don'?t forget|keep in mind|note down|make a note) (that|this|i|my|we|our)\b"),
-    ("account_memory", r"\bforget (that (i|my|we|our|she|he)|what|about (my|the fact)|my)\b|\bwhat do you (remember|know) about me\b"),
+    ("account_memory", r"\bforget (that (i|my|we|our|she|he)|what|about (my|the fact)|my)\b|\bwhat do (you|u) (remember|know) (about|abt) me\b"),
     ("auto_buy", r"\bauto[- ]?buy\b|\b(buy|order|get|purchase)\b.{0,60}\b(automatically|for me (if|when|once|as soon))\b"),
     ("auto_buy", r"(?<!\bif i )(?<!\bif we )\b(buy|order|purchase) (it|this|that|one|them|two|\d+)\b.{0,40}\b(if|when|once|as soon as)\b"),
     ("auto_buy", r"\bbuy\b.{0,40}\bat \d+ ?(%|percent) off\b"),
@@ -22,6 +22,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("reorder", r"\b(re-?order|re-?stock|buy again|order again|same\b.{0,40}\b(as )?(last time|again|before))\b"),
     ("reorder", r"\b(order|buy|get)\b.{0,60}\b((i|we) (looked at|viewed|browsed|bought|ordered|used)|again)\b"),
     ("order_status", r"\b(where('?s| is| are)|track|status of|eta (of|for))\b.{0,40}\b(order|purchase|package|parcel|delivery)\b"),
+    ("order_status", r"\bhow (often|many times|many orders|much)\b.{0,20}\b(do|did|have) (i|we)\b.{0,20}\b(buy|bought|order|ordered|spend|spent|made|placed)\b"),
     ("order_status", r"\b(order|purchase)\b.{0,20}\bstatus\b|\bmy (previous|past|last|recent) orders?\b"),
     ("order_change", r"\b(cancel\w*|chang\w+|edit\w*|modify\w*|remov\w+|swap\w*|add\w*)\b.{0,40}\b(order|purchase)\b"),
     ("returns_refunds", r"\b(refunds?|return (it|this|that|these|them|an? |the |my ))\b|\bmoney back\b|\bsend (it|this|these|them) back\b"),
@@ -56,7 +57,7 @@ def intent_of(message: str) -> str | None:
 
 
 _NO_INTENT = re.compile(
-    r"(?:(?:ok|okay|and|or|maybe|the|that|this|a|no|number|option|one|ones|first|second|third|fourth|last|other|cheaper|cheapest|under|below|over|"
+    r"(?:(?:ok|okay|and|or|maybe|actually|nah|hmm|sorry|rather|better|make that|change that to|them|those|these|just|two|three|four|pairs?|units?|size|in|xs|s|m|l|xl|small|medium|large|the|that|this|a|no|number|option|one|ones|first|second|third|fourth|last|other|cheaper|cheapest|under|below|over|"
     r"above|about|around|up to|at most|between|make it|say|please|instead|it|what|how|i|we|my budget is|is|can't|cannot|could|would|won't|don't want to|go|spend|stretch to|more than|below it|above it|dollars|bucks|[$€£]?\d+(?:[.,]\d+)?)[ ,.!?]*){1,7}",
     re.I,
 )

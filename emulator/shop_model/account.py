@@ -9,11 +9,13 @@ from typing import Any
 from emulator.shop_model import slots
 from emulator.shop_model.dialogue import Use
 from emulator.shop_model.patterns import STOP_ORDER
+from emulator.shop_model.price_rules import once_only
 from emulator.shop_model.products import search
 from emulator.shop_model.understanding import Ask, points_at_this
 from emulator.shop_model.view import View, money, title_of
-from emulator.shop_model.words import holds
+from emulator.shop_model.words import holds, read
 from emulator.shop_model.writes import too_many, written
+from host.json_values import number, whole
 
 _OPEN = ("preparing", "shipped", "processing", "pending")
 _ORDER_ID = re.compile(r"\bo\d{4,}\b")
@@ -27,7 +29,7 @@ def cart(view: View, ask: Ask) -> str | None:
     if meant is None or meant.product is None:
         return None if meant is None else meant.question
     use = view.want("add_to_cart", product_id=meant.product["product_id"], quantity=slots.quantity(ask.text))
-    return None if use is None else written(view, use)
+    return None if use is None else written(view, use) + once_only(view, ask.text)
 
 
 def cart_view(view: View, ask: Ask) -> str | None:
@@ -88,7 +90,8 @@ def orders(view: View, ask: Ask) -> str | None:
         return view.say(
             f"There is no order {match[0]} in your account.", f"No hay ningún pedido {match[0]} en tu cuenta."
         )
-    use = _history(view)
+    counts = _COUNTED.search(ask.text) or _SPENT.search(ask.text)
+    use = _all_orders(view) if counts else _history(view)
     if use is None:
         return None
     rows = _orders(use)
@@ -97,7 +100,8 @@ def orders(view: View, ask: Ask) -> str | None:
     named = [
         word
         for word in slots.things(ask.text)
-        if word not in ("package", "order", "status", "track", "shipment", "number")
+        if word
+        not in ("package", "order", "status", "track", "shipment", "number", "often", "times", "total", "altogether")
     ]
     if named:
         held = [row for row in rows if _holds(row, named)]
@@ -128,6 +132,8 @@ def orders(view: View, ask: Ask) -> str | None:
                 ]
             )
         rows = within
+    if counts:
+        return _counted(view, ask.text, rows, named)
     moving = [row for row in rows if str(row.get("status")) in _OPEN]
     asks_where = re.search(r"\bwhere\b|\btrack|\barriv|\bpackage\b|\bstatus\b|\bshipped\b|\bcome\b", ask.text)
     if asks_where and moving:
@@ -144,6 +150,53 @@ def orders(view: View, ask: Ask) -> str | None:
         "Tus pedidos, el más reciente primero:" if len(shown) > 1 else "Tu pedido:",
     )
     return "\n".join([lead, *(f"- {_order_line(view, row)}" for row in shown)])
+
+
+_COUNTED = re.compile(
+    r"\bhow (?:often|many times|many (?:orders?|purchases?|times))\b|\bhow many \w+(?: \w+)? (?:have|did) (?:i|we)\b"
+)
+_SPENT = re.compile(
+    r"\bhow much (?:money )?(?:have|did|do) (?:i|we) (?:already |ever )?spen[dt]\b|\bspent\b.*\b(?:total|altogether|so far)\b"
+)
+_MOST_ORDERS = 20
+"""What one call of the history returns at most."""
+
+
+def _all_orders(view: View) -> Use | None:
+    """The order history in full, as far as one call returns it."""
+    use = _history(view)
+    if use is not None and int(use.data.get("found") or 0) > len(_orders(use)):
+        return view.want("order_history", limit=_MOST_ORDERS)
+    return use
+
+
+def _counted(view: View, text: str, rows: list[Mapping[str, Any]], named: list[str]) -> str:
+    """How many orders there were, of what is named, or what was spent on it; those that were cancelled do not count."""
+    rows = [row for row in rows if row.get("status") != "cancelled"]
+    held = [
+        (row, [item for item in row.get("items") or () if isinstance(item, Mapping) and _item_holds(item, named)])
+        for row in rows
+    ]
+    times = view.say("once" if len(rows) == 1 else "twice" if len(rows) == 2 else f"{len(rows)} times",
+                     "una vez" if len(rows) == 1 else f"{len(rows)} veces")  # fmt: skip
+    days = "; ".join(
+        " ".join((f"{row.get('order_id')} of {str(row.get('ordered_at') or '')[:10]}",
+                  *(f"({title_of(item)})" for item in items)))
+        for row, items in held
+    )  # fmt: skip
+    what = " ".join(named)
+    if _SPENT.search(text):
+        spent = sum(
+            sum(number(item.get("price")) * whole(item.get("quantity"), 1) for item in items)
+            if named
+            else number(row.get("total"))
+            for row, items in held
+        )
+        total = money(spent, view.currency)
+        return view.say(f"You spent {total}{f' on {what}' if what else ''}, in {len(rows)} order{'s' * (len(rows) != 1)}: {days}.",
+                        f"Gastaste {total}{f' en {what}' if what else ''}, en {len(rows)} pedido{'s' * (len(rows) != 1)}: {days}.")  # fmt: skip
+    return view.say(f"You ordered {what + ' ' if what else ''}{times}: {days}.",
+                    f"Pediste {what + ' ' if what else ''}{times}: {days}.")  # fmt: skip
 
 
 def _history(view: View) -> Use | None:
@@ -224,6 +277,8 @@ def give_back(view: View, ask: Ask) -> str | None:
         for word in slots.things(ask.text)
         if word not in ("return", "refund", "back", "money", "send", "returning", "returns")
     ]
+    if not named and view.page is None and points_at_this(ask.text):
+        named = _named_before(view, use)
     candidates = [
         (row, item)
         for row in _orders(use)
@@ -246,6 +301,13 @@ def give_back(view: View, ask: Ask) -> str | None:
     why = " ".join((next(filter(None, reason.groups())) if reason else "no reason given").split()).rstrip(".!")[:190]
     started = view.want("start_return", order_id=row["order_id"], product_id=item["product_id"], reason=why)
     return None if started is None else written(view, started)
+
+
+def _named_before(view: View, use: Use) -> list[str]:
+    """The words of the message before that name something in these orders: what `send it back` means."""
+    earlier = view.dialogue.exchanges[-2:-1]
+    words = [word for exchange in earlier for word in slots.things(read(exchange.words).text)]
+    return [word for word in words if any(_holds(row, [word]) for row in _orders(use))]
 
 
 def _orders(use: Use) -> list[Mapping[str, Any]]:

@@ -14,6 +14,58 @@ _MARK = re.compile(
 )
 _OPENS = re.compile(r"(?:(?:just|only|please|then|rather|so) )*(?:" + patterns.OPENERS + r"|alert|don't)\b")
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
+_AMENDING = (
+    r"(?:actually|no|oops|hmm|oh|wait|sorry|ok|and|but|well|so|rather|please|instead|i meant?|(?:make|change|set|update|correct|fix) (?:it|that|this|them)|"
+    r"only|just|to|at|a|say|let's say|it is|that is|it should be|should be|better|perhaps|maybe|then|for me|i want|[,.!])"
+)
+_AMENDED = re.compile(
+    rf"(?:{_AMENDING} )*(?P<money>[$€£¥] ?)?(?P<figure>\d+(?:[.,]\d+)*|one|two|three|four|five|six|seven|eight|nine)"
+    r"(?: ?(?P<sum>dollars|euros|pounds|yen|[$€£¥])| ?(?P<share>%|percent)(?: off)?|(?: of (?:them|those|these|each|it)| ?x| pairs?| units?| pieces?| packs?| bottles?| boxes| bags)(?P<count>))?"
+    rf"(?: {_AMENDING})*[ .!?]*"
+)
+_OTHER = re.compile(rf"(?:{_AMENDING} )+(?P<which>the [a-z0-9 -]+ ones?)(?: {_AMENDING})*[ .!?]*")
+
+
+def figure_amended(kept: str, text: str, *, priced: bool) -> str | None:
+    """The words of an ask with another figure in place of its own: `make it 75`, `no two pairs`; None where there is none.
+
+    Args:
+        priced: whether the ask waits for a price, which a figure without a unit then is.
+    """
+    match = _AMENDED.fullmatch(text)
+    if match is None:
+        return None
+    figure = match["figure"]
+    counts = match["count"] is not None
+    if (match["share"] or match["money"] or match["sum"]) and not priced:
+        return None
+    if match["share"]:
+        return f"{slots.without_price(kept)} , {figure} %"
+    if counts or not priced:
+        return (
+            f"{slots.without_quantity(kept)} , {figure} of them"
+            if figure.isdigit() or figure in slots.NUMBERS
+            else None
+        )
+    sign = match["money"] or ""
+    unit = match["sum"] or ("" if sign else "dollars")
+    return (
+        f"{slots.without_price(kept)} , at {sign}{slots.count(figure) if figure.isalpha() else figure} {unit}".rstrip()
+    )
+
+
+def thing_amended(kept: str, text: str) -> str | None:
+    """The words of an ask with another of the same things in it: `actually the black one instead`; None where none is named."""
+    match = _OTHER.fullmatch(text)
+    return corrected(f"{kept} , sorry , {match['which']}") if match else None
+
+
+def fact_amended(fact: str, text: str) -> str | None:
+    """A fact with another figure in it; None where either has none."""
+    match = _AMENDED.fullmatch(text)
+    if match is None or _FIGURE.search(fact) is None:
+        return None
+    return _with_figure(fact, text)
 
 
 def corrected(text: str) -> str:

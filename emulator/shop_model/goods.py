@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from typing import TypeVar
 
-from emulator.shop_model import slots
+from emulator.shop_model import slots, specs
 from emulator.shop_model.words import holds, lexicon
 
 Row = TypeVar("Row", bound=Mapping[str, object])
@@ -95,8 +95,9 @@ def _speaks_of_goods(token: str) -> bool:
 
 def describes(text: str) -> bool:
     """Whether words only describe, and name no thing: `black`, `large please`."""
-    words = [word for word in re.findall(r"[a-z][a-z-]*", text) if word not in slots.IDLE or word in _describing()]
-    return bool(words) and all(
+    left = specs.rest(text)
+    words = [word for word in re.findall(r"[a-z][a-z-]*", left) if word not in slots.IDLE or word in _describing()]
+    return bool(words or left != text) and all(
         word in _describing() and word not in ("warm", "soft", "firm", "family") for word in words
     )
 

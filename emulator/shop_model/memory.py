@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from emulator.shop_model import slots
+from emulator.shop_model import corrections, slots
+from emulator.shop_model.dialogue import Dialogue
 from emulator.shop_model.understanding import Ask
 from emulator.shop_model.view import View
 from emulator.shop_model.words import holds, read
@@ -19,7 +20,7 @@ _REMEMBER = re.compile(
 _BEFORE = re.compile(
     r"(?is)^(?P<fact>.*?)[\s,.;:!?–-]*\b(?:(?:please|can you|could you|will you|and|so|por favor|y)[\s,]+)*"
     r"(?:remember|don['’]?t forget|(?:keep|bear)(?: (?:that|this|it))? in mind|make a note|take a note|note|save|recuerda(?:lo)?|recordar|apunta(?:lo)?|"
-    r"anota(?:lo)?)(?:[\s,]+(?:that|this|it|of|down|please|for me|for later|for next time|too|now|eso|esto|lo|por favor))*[\s.!?]*$"
+    r"anota(?:lo)?)(?:[\s,]+(?:that|this|it|of|down|please|for me|for later|for next time|too|now|will you|would you|can you|ok|okay|thanks|eso|esto|lo|por favor))*[\s.!?]*$"
 )
 """`I am allergic to nuts, please remember that`: the fact stands before the verb."""
 _AGREED = re.compile(r"(?i)^(?:(?:yes|yeah|yep|sure|ok(?:ay)?|please|do|s[ií]|vale|claro)\b[\s,.!]*)+")
@@ -76,6 +77,24 @@ def remember(view: View, ask: Ask) -> str | None:
     return None if use is None else written(view, use)
 
 
+def amended(dialogue: Dialogue, text: str) -> str | None:
+    """The fact kept a moment ago with another figure in it; None where no fact was kept, or words change none."""
+    kept = _just_kept(dialogue)
+    return None if kept is None else corrections.fact_amended(kept, text)
+
+
+def amend(view: View, ask: Ask) -> str | None:
+    """Another figure in a fact: the new fact is kept, and the old one stands until the customer lets it go."""
+    kept, fact = _just_kept(view.dialogue), amended(view.dialogue, ask.text)
+    use = view.want("remember", fact=fact)
+    if use is None:
+        return None
+    return written(view, use) + view.say(
+        f" The earlier one, `{kept}`, stands until you ask me to forget it.",
+        f" Lo anterior, `{kept}`, sigue guardado hasta que me pidas olvidarlo.",
+    )
+
+
 def forget(view: View, ask: Ask) -> str | None:
     """Facts that hold these words, erased."""
     if re.search(r"\b(?:everything|all|anything)\b", ask.text):
@@ -87,11 +106,11 @@ def forget(view: View, ask: Ask) -> str | None:
             + view.say(" Name what I should forget, one at a time.", " Dime qué debo olvidar, de uno en uno.")
         )
     match = _FORGET.search(ask.raw)
-    if not (set(slots.things(ask.text)) - _NOTES) and (kept := _just_kept(view)) is not None:
+    if not (set(slots.things(ask.text)) - _NOTES) and (kept := _just_kept(view.dialogue)) is not None:
         use = view.want("forget", fact=kept)
         return None if use is None else written(view, use)
     words = " ".join((match[1] if match else _behind(ask.raw, "forget")).split()).rstrip(".!? ")[:290]
-    facts = _facts_of(view.dialogue.facts, words)
+    facts = facts_of(view.dialogue.facts, words)
     if len(facts) > 1:
         return view.say(f"Which one should I forget: {'; '.join(facts)}?", f"¿Cuál debo olvidar: {'; '.join(facts)}?")
     use = view.want("forget", fact=facts[0] if facts else words)
@@ -100,16 +119,16 @@ def forget(view: View, ask: Ask) -> str | None:
 
 def let_go(view: View, ask: Ask) -> str | None:
     """`don't remember that`: what was kept a moment ago is forgotten; where nothing was, nothing is done."""
-    fact = _just_kept(view)
+    fact = _just_kept(view.dialogue)
     if fact is None:
         return view.say("All right, nothing was done.", "De acuerdo, no se hizo nada.")
     use = view.want("forget", fact=fact)
     return None if use is None else written(view, use)
 
 
-def _just_kept(view: View) -> str | None:
+def _just_kept(dialogue: Dialogue) -> str | None:
     """The fact that one of the last exchanges wrote, the newest first."""
-    for before in reversed(view.dialogue.exchanges[-4:-1]):
+    for before in reversed(dialogue.exchanges[-4:-1]):
         confirmed = before.outcome.result if before.outcome else None
         for data in (confirmed, *(use.data for use in before.uses)):
             if data and data.get("remembered"):
@@ -117,7 +136,7 @@ def _just_kept(view: View) -> str | None:
     return None
 
 
-def _facts_of(facts: Sequence[str], words: str) -> list[str]:
+def facts_of(facts: Sequence[str], words: str) -> list[str]:
     """The remembered facts that words name: `my allergy` of `I am allergic to nuts`; that one alone which holds them all."""
     kin = [word[:6] for word in slots.things(read(words).text) if len(word) > 3]
     scores = [sum(holds(fact, word) for word in kin) for fact in facts]

@@ -11,11 +11,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-from emulator.shop_model import account, goods, ideas, memory, patterns, price_rules, products, slots
+from emulator.shop_model import (
+    account,
+    corrections,
+    goods,
+    ideas,
+    memory,
+    patterns,
+    price_rules,
+    products,
+    slots,
+    specs,
+)
 from emulator.shop_model.dialogue import Dialogue
 from emulator.shop_model.understanding import Ask, another, asks_of, points_at_one
 from emulator.shop_model.view import View, title_of
-from emulator.shop_model.words import Reading, fold, holds, read, stem
+from emulator.shop_model.words import Reading, fold, holds, lexicon, read, stem
 from emulator.shop_model.writes import outcome as outcome_text
 
 Page = tuple[str, str]
@@ -48,9 +59,21 @@ _ACTS: dict[str, Act] = {
     "auto_buy": price_rules.auto_buy, "alert": price_rules.alert, "cart": account.cart, "cart_view": account.cart_view,
     "reorder": account.reorder, "orders": account.orders, "cancel": account.cancel, "change": account.change,
     "return": account.give_back, "remember": memory.remember, "forget": memory.forget, "recall": memory.recall,
-    "rules": price_rules.rules, "out_of_cart": account.out_of_cart, "let_go": memory.let_go,
+    "rules": price_rules.rules, "out_of_cart": account.out_of_cart, "let_go": memory.let_go, "amend_fact": memory.amend,
 }  # fmt: skip
-_WRITES = ("auto_buy", "alert", "cart", "reorder", "cancel", "change", "return", "remember", "forget", "let_go")
+_WRITES = (
+    "auto_buy",
+    "alert",
+    "cart",
+    "reorder",
+    "cancel",
+    "change",
+    "return",
+    "remember",
+    "forget",
+    "let_go",
+    "amend_fact",
+)
 _MAY_AMEND = ("none", "no", "search", "cart", "alert", "auto_buy", "deals", "history")
 _EMPTY = ("none", "yes", "no", "thanks", "hello", "told")
 
@@ -61,7 +84,7 @@ _LABELS = {
     "auto_buy": "auto_buy", "alert": "price_alert", "cart": "reorder", "cart_view": "account", "reorder": "reorder",
     "orders": "order_status", "cancel": "order_change", "change": "order_change", "return": "returns_refunds",
     "remember": "account_memory", "forget": "account_memory", "recall": "account_memory", "human": "human_agent",
-    "rules": "price_alert", "out_of_cart": "account", "let_go": "account_memory", "policy": "returns_refunds",
+    "rules": "price_alert", "out_of_cart": "account", "let_go": "account_memory", "amend_fact": "account_memory", "policy": "returns_refunds",
 }  # fmt: skip
 _COMPLEX = ("compare", "plan", "gift", "style", "web")
 
@@ -109,7 +132,11 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
     """The message's asks; a bare answer to a question of ours, or `and the second one?`, takes up the ask before it."""
     now = dialogue.now
     asks = asks_of(reading, page=now.page is not None, images=now.images)
-    if len(dialogue.exchanges) < 2 or len(asks) != 1:
+    if len(dialogue.exchanges) < 2:
+        return asks
+    if (amended := _amended(dialogue, reading, asks)) is not None:
+        return [amended]
+    if len(asks) != 1:
         return asks
     (ask,) = asks
     before = dialogue.exchanges[-2]
@@ -143,6 +170,18 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
         return [Ask("cart", ask.text, ask.raw)]  # `the third please, two bottles`
     if ask.act in ("none", "search") and _means_shown(dialogue, ask.text):
         return [Ask("fact", ask.text, ask.raw)]
+    if ask.act in ("none", "search", "web", "style") and (picked := _picked(dialogue, ask.text)) is not None:
+        act = asks_of(Reading(ask.raw, picked, reading.spanish), page=True, images=0)[0].act
+        return [Ask("fact" if act in ("none", "search") else act, ask.text, ask.raw)]
+    if (
+        ask.act == "search"
+        and not slots.names_goods(ask.text)
+        and patterns.ANY_ONE.search(ask.text)
+        and patterns.SEEK.search(ask.text)
+    ):
+        earlier_text = read(before.words).text
+        if slots.names_goods(earlier_text):
+            return [Ask("search", f"{ask.text} , {' '.join(goods.phrase(earlier_text))}", ask.raw)]
     bare = ask.act in ("none", "search") or (
         ask.act == "fact" and ask.text.startswith(("and ", "what about", "how about"))
     )
@@ -154,10 +193,43 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
         and not ask.text.startswith(("show", "find", "i need", "looking"))
     ):
         earlier = asks_of(read(before.words), page=before.page is not None, images=before.images)
-        if earlier[0].act in _ACTS and earlier[0].act != "search":
+        wide = earlier[0].act in ("gift", "plan", "style", "deals") and slots.names_goods(ask.text)
+        if earlier[0].act in _ACTS and earlier[0].act != "search" and not wide:
             kept = earlier[0]
             return [Ask(kept.act, _carried(kept, ask), f"{kept.raw} {ask.raw}")]
     return [Ask("fact", ask.text, ask.raw)] if ask.act == "none" and points_at_one(ask.text) else asks
+
+
+_RECALLED = re.compile(r"^(?:please |just |and |, )*(?:delete|remove|erase|forget|scrap|drop|wipe)\b")
+_UNDONE = re.compile(
+    r"(?:(?:actually|no|please|ok|oh|just|,) )*(?:cancel|stop|undo|drop) (?:it|that|this)(?: please| now)?[ .!]*"
+)
+
+
+def _amended(dialogue: Dialogue, reading: Reading, asks: Sequence[Ask]) -> Ask | None:
+    """What a message changes of what was just asked, done or left to confirm; None where it changes nothing."""
+    before, text = dialogue.exchanges[-2], reading.text
+    waits = any(use.data.get("status") == "needs_confirmation" for use in before.uses)
+    if waits and _UNDONE.fullmatch(text):
+        return Ask("no", text, reading.raw)
+    if asks[0].act in ("search", "none", "out_of_cart") and _RECALLED.match(text) and _remembered(dialogue, text):
+        return Ask("forget", text, reading.raw)
+    if not waits and before.outcome is None and not any(use.tool == "remember" for use in before.uses):
+        return None
+    kept = _last_ask(dialogue)
+    if kept.act in ("remember", "amend_fact"):
+        return Ask("amend_fact", text, reading.raw) if memory.amended(dialogue, text) else None
+    if kept.act not in ("auto_buy", "alert", "cart"):
+        return None
+    changed = corrections.figure_amended(kept.text, text, priced=kept.act != "cart") or corrections.thing_amended(
+        kept.text, text
+    )
+    return Ask(kept.act, changed, reading.raw) if changed else None
+
+
+def _remembered(dialogue: Dialogue, text: str) -> bool:
+    """Whether words are those of a fact that is remembered."""
+    return bool(memory.facts_of(dialogue.facts, _RECALLED.sub(" ", text)))
 
 
 def _means_shown(dialogue: Dialogue, text: str) -> bool:
@@ -182,6 +254,25 @@ _BARE_SUM = re.compile(
 """Another budget, and nothing but it: `ok maybe 110`."""
 
 
+def _picked(dialogue: Dialogue, text: str) -> str | None:
+    """The words with `this one` in place of those that pick one of the products shown: its maker, or what it alone states."""
+    if slots.names_goods(text) or patterns.SEEK.search(text):
+        return None
+    view = View(dialogue, False, False)
+    listed, plain = view.listed(2), lexicon().plain
+    names = [
+        word for word in slots.things(text) if word not in plain and any(holds(title_of(row), word) for row in listed)
+    ]
+    if names and sum(all(holds(title_of(row), word) for word in names) for row in listed) == 1:
+        return re.sub(rf"\b(?:the )?{re.escape(' '.join(names))}(?: ones?)?\b", "this one", text)
+    if (one := _THE_ONE.search(text)) and view.of_listed_as_stated(one["which"], []) is not None:
+        return text.replace(one[0], "this one")
+    return None
+
+
+_THE_ONE = re.compile(r"\bthe (?P<which>(?:[a-z0-9-]+ ){1,3})ones?\b")
+
+
 def _narrows(text: str) -> bool:
     """Whether words narrow the look for goods before them, and name none themselves: `any cheaper ones`, `in black`."""
     if _BARE_SUM.fullmatch(text) or goods.describes(text):
@@ -191,8 +282,9 @@ def _narrows(text: str) -> bool:
 
 
 def _narrowed(text: str, further: str) -> str:
-    """The words of a look for goods and those that narrow it; a new price stands in place of the old one."""
+    """The words of a look for goods and those that narrow it; a new price, size or colour stands in place of the old one."""
     further = f"under {bare[1]}" if (bare := _BARE_SUM.fullmatch(further)) else further
+    text = specs.without(text, further)
     return f"{slots.without_price(text) if slots.max_price(further) is not None else text} , {further}"
 
 
@@ -284,6 +376,9 @@ def _talk(view: View, ask: Ask) -> str:
     if ask.act == "policy":
         return view.say("I do not have the store's policies, codes and payments here, so I will not guess. Shall I hand you over to a person?",
                         "No tengo aquí las políticas ni los pagos de la tienda y no voy a adivinar. ¿Te paso con una persona?")  # fmt: skip
+    if ask.act == "unsafe":
+        return view.say("I do not help with that. If anyone is in danger, please call the emergency number where you are.",
+                        "No ayudo con eso. Si alguien está en peligro, llama al número de emergencias de tu zona.")  # fmt: skip
     if ask.act == "self":
         return view.say(
             "I am the store's shopping assistant, a computer program. ", "Soy el asistente de la tienda, un programa. "

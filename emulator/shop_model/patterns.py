@@ -19,6 +19,8 @@ OTHERS = re.compile(
     r"purchases?)\b|\b(?:his|her) (?:last |latest |recent )?(?:orders?|account|cart|card|package|purchases)\b|"
     r"\b(?:all|every) (?:the )?(?:customers?|users?|accounts?|carts?)\b|\beveryone'?s? orders|"
     r"\b(?:ordered|bought|purchased) (?:my|his|her|their|our) \w+\b|\b(?:neighbou?r|roommate|flatmate|colleague|coworker|boss|ex)\b.*\b(?:order|ordered|buy|bought|purchased|ships?|shipped)\b|"
+    r"\b(?:what|everything|stuff|things|orders?) (?:that )?(?:he|she|they) (?:has |have |had )?(?:ordered|bought|purchased)\b|"
+    r"\bwhat (?:did|has|have) (?:he|she) (?:ordered?|buy|bought|purchased?)\b|"
     r"\bas (?:another|a different) (?:customer|user|person)\b|\bswitch (?:to|into) (?:\w+ )?account\b"
 )
 OTHERS_RAW = re.compile(
@@ -40,12 +42,13 @@ OVERRIDE = re.compile(
     r"\b(?:have|with) my (?:full )?(?:permission|consent|approval)\b|\bconfirm(?:ed)? (?:in advance|it yourself|for me|yourself|on my behalf|everything)\b|"
     r"\bpretend(?:ing)? (?:that )?i\b|\bauthori[sz]e you\b|\bas (?:the|a|your) (?:developer|admin|administrator|owner)\b|\bsilently\b|"
     r"\b(?:execute|call|invoke|run) (?:the )?(?:tool|function|\w+_\w+)\b|\brepeat everything above\b|\bcard (?:number|digits)\b|"
-    r"\bjust charge\b|\b(?:follow|obey|execute) the instructions\b|"
+    r"\b(?:ignore|disregard) (?:everything|anything|all|what(?:ever)?)\b|\bjust charge\b|\b(?:follow|obey|execute) the instructions\b|"
     r"\byou are now\b|\bjailbreak|\bpretend (?:to be|you)|\bconfirmed tool\b|"
     r"\b(?:reveal|print|show|repeat) (?:me )?(?:your |the )(?:system |hidden )?(?:prompt|instructions)"
 )
 HUMAN = re.compile(r"\b(?:human|representative|real person|live (?:chat|person|agent)|someone real)\b|\b(?:talk|speak|connect|"
-                    r"chat)\b.*\b(?:person|agent|someone|human|people|manager|supervisor|staff)\b")  # fmt: skip
+                    r"chat)\b.*\b(?:person|agent|someone|human|people|manager|supervisor|staff)\b|"
+                    r"\b(?:person|agent|someone|manager|supervisor|staff)\b.*\b(?:talk|speak|chat) (?:to|with)\b")  # fmt: skip
 RECALL = re.compile(
     r"\bwhat know of (?:me|my)\b|"
     r"\bwhat (?:do|did|have|all) .*\b(?:know|remember|told|tell|saved|stored|noted|keep|kept)\b.*\b(?:me|my|you|i)\b|"
@@ -63,7 +66,9 @@ REMEMBER = re.compile(
 LET_GO = re.compile(
     r"^(?:ok |please |no |oh |, )*(?:scrap|scratch|undo|delete) (?:that|it)[ .!]*$|\b(?:don't|do not|never|no need to|needn't) (?:remember|note|save|keep) (?:that|this|it)\b(?! i)"
 )
-NOTHING_MORE = re.compile(r"[ ,.;!]*(?:\b(?:that|this|it|please|for|me|later|next|time|of|down|too|now)\b[ ,.;!]*)*$")
+NOTHING_MORE = re.compile(
+    r"[ ,.;!?]*(?:\b(?:that|this|it|please|for|me|later|next|time|of|down|too|now|will you|would you|can you|ok|okay|thanks|thank you)\b[ ,.;!?]*)*$"
+)
 """Behind `remember`: what is meant stands before it."""
 STOP_ORDER = re.compile(
     r"\b(?:annul|call off|revoke)\b|\bstop (?:it|that|this|(?:my|the|that) (?:\w+ )?order)\b(?= (?:before|from|please|if)|$)|"
@@ -82,7 +87,7 @@ RETURN = re.compile(
 CHECKOUT = re.compile(
     r"\b(?:place|complete|finish|submit|finali[sz]e) (?:the|my|this|that|an|our)? ?order\b|\bcheck ?out\b|\bpay now\b|\bcharge my card\b"
 )
-CART_VIEW = re.compile(r"\b(?:what|show|see|view|list|check)\b.*\b(?:my|the) cart\b")
+CART_VIEW = re.compile(r"\b(?:what|show|see|view|list|check|how (?:much|many))\b.*\b(?:my|the) cart\b")
 OUT_OF_CART = re.compile(
     r"\b(?:remove|delete|take|drop|empty|clear)\b.*\bcart\b(?<!to my cart)(?<!into the cart)|"
     r"^(?:please |no |actually |and |, )*(?:remove|take out|take (?:it|that|them|this|the .*) (?:out|off))\b"
@@ -97,6 +102,8 @@ POLICY = re.compile(
     r"\bhow (?:long|many days|much time)\b.*\b(?:refund|return|send \w+ back|send back|money back)\b|\b(?:prime day|black friday|cyber monday)\b|"
     r"\b(?:stolen|lost in the mail|never (?:arrives?|arrived|comes?))\b|"
     r"\b(?:this|your) (?:store|shop|site|website|company)\b|"
+    r"\b(?:klarna|paypal|afterpay|affirm|venmo|apple pay|google pay|cash on delivery|emi|gift (?:cards?|vouchers?))\b|"
+    r"\bwhat is (?:the|your) shipping (?:like|cost|on|for|to)\b|"
     r"\bprice match\w*|\b(?:return|refund|shipping|privacy|exchange|store) polic\w+|\bpolicy\b|\bship(?:ping)? (?:costs?|fees?)\b|"
     r"\b(?:deliver|ship) (?:to|abroad|overseas|international\w*)(?! (?:me|my|us|our|it|this)\b)|\bpayment methods?\b|\bpay (?:with|by|using)\b|"
     r"\bopening hours\b|\b(?:where|when|status)\b.*\brefund\b|\bstudent discount\b|\bmembership\b"
@@ -140,7 +147,7 @@ HISTORY = re.compile(
     r"\bcheaper (?:before|recently|lately|last|earlier)\b|\b(?:worth|better) (?:waiting|to wait)\b|\b(?:real|genuine|good) (?:deal|discount|sale)\b|"
     r"\bever (?:go|goes|went) on sale\b|\bprices?\b.*\b(?:last|past) (?:\d+ )?(?:days?|weeks?|months?|year)\b|"
     r"\bcost\b.*\b(?:last|past|ago)\b|\b(?:days?|weeks?|months?) ago\b.*\b(?:price|cost|cheaper)\b|"
-    r"\bcost ago\b|\bcost\b.*\bago \d"
+    r"\bcost ago\b|\bcost\b.*\bago \d|\bwhat (?:was|were) (?:it|this|these|they)\b.*\b(?:ago|last|before|in)\b"
 )
 ORDERS = re.compile(
     r"\bmy (?:most expensive|biggest|largest|first|last|latest|newest|cheapest|smallest) (?:orders?|buys?)\b|\bhow (?:often|many times) (?:do|did|have) (?:i|we)\b|\b(?:have|did) (?:i|we) (?:spent|spend|pay)\b|"
@@ -148,13 +155,16 @@ ORDERS = re.compile(
     r"\btrack(?:ing)?\b|\b(?:did|have) (?:i|we) (?:already |last |ever |just )?(?:buy|bought|order|ordered|purchase|get|got)\b|\bwhere (?:is|are) my\b|"
     r"\bwhat (?:i|we) (?:have )?(?:bought|ordered)\b|\bo\d{6,}\b|\bmy (?:stuff|things|items|shipment)\b.*\b(?:arrive|come|ship\w*)\b|\bpackage\b|"
     r"\b(?:has|have|did|is) (?:my|the|our) .*\b(?:shipped|arrived|arrive|delivered|get here|here yet|come|on its way)\b|(?<!\bif )\bi (?:have )?(?:ordered|bought)\b|"
+    r"\bhow many (?:\w+ ){1,3}(?:have|did) (?:i|we)\b|\bhow much (?:have|did) (?:i|we)\b|"
+    r"\b(?:i|we) (?:have not|haven't|never|didn't|did not) (?:yet )?(?:received?|got|get)\b|"
     r"\b(?:list|show|see)\b.*\b(?:i|we) (?:have )?buy\b|\b(?:already )?arrived (?:my|the) order\b"
 )
 REVIEWS = re.compile(r"\bpros\b.*\bcons\b|\bany good\b|\bis (?:it|this|that) worth (?:it|the money)\b|\b(?:negative|bad|positive)\b.*\babout (?:it|this|them)\b|\bsummari[sz]e\b|\breviews?\b|\b(?:people|customers|buyers|others|owners|everyone|users)\b.*\b(?:say|saying|think|complain|like)\b|"
                       r"\bcomplain(?:ts?|ing)?\b|\b(?:problems|issues|downsides|drawbacks)\b.*\bwith\b|\bopinions?\b")  # fmt: skip
 RATED = re.compile(
     r"\b(?:any|do you (?:have|sell|carry)|looking for|find|show|recommend\w*|suggest\w*|need|want|search)\b.*"
-    r"\b(?:good|great|best|top|high|higher|positive|strong|decent|excellent|well) (?:reviews?|reviewed|ratings?|rated)\b"
+    r"\b(?:good|great|best|top|high|higher|positive|strong|decent|excellent|well) (?:reviews?|reviewed|ratings?|rated)\b|"
+    r"\bwith (?:the )?(?:good|great|best|top|highest|excellent) (?:reviews?|ratings?)\b"
 )
 """Reviews as a wish, of goods that are still to be found."""
 COMPARE = re.compile(r"\bside by side\b|\bstack up\b|\bsets? .*\bapart\b|\bor\b.*\bwhich (?:one )?\b|\bcompar\w+|\bversus\b|\b(?:better|worse|lighter|heavier|bigger|smaller|stronger|warmer) than\b|\bdifferences?\b|\b(?:better|best|rather|prefer|choose|pick)\b.*\bor\b|\bor\b.*\b(?:better|best)\b|"
@@ -222,6 +232,7 @@ SEEK = re.compile(
     r"\b(?:find|search|show|browse|recommend\w*|suggest\w*|looking for|look for|need|want|sell|carry|do you have|got any|alternatives?|options?|replacement|point me to)\b"
 )
 """Words that look for goods and can hardly be anything else."""
+ANY_ONE = re.compile(r"\b(?:one|ones|some|any)\b")
 NOT_TO = re.compile(
     r"\b(?:don't|do not|never|not to|not) (?:\w+ ){0,2}(?:add|buy|order|put|get|purchase|place|reorder)\b"
 )
@@ -247,7 +258,7 @@ SWITCH_OFF = re.compile(
     r"\b(?:turn|switch|cancel|stop|delete|remove|end)\b.*\b(?:it|that|this|them|one|ones)\b|\boff\b"
 )
 ONE_OF = re.compile(
-    r"(?:and |ok |what about |how about |, )*(?:the|that|this) (?P<which>(?:[a-z-]+ ){1,3})ones?[ ?.!]*"
+    r"(?:and |ok |what about |how about |, )*(?:the|that|this) (?P<which>(?:[a-z0-9-]+ ){1,3})ones?[ ?.!]*"
 )
 """`the walnut one`: one of those shown, by a word of its title."""
 SPEAKS = re.compile(
@@ -262,6 +273,15 @@ HELLO = re.compile(
     r"^(?:hello|hi|hey|good (?:morning|evening|afternoon)|help|what can you do|who are you|how are you)\b"
 )
 YES = re.compile(r"^(?:yes|yep|yeah|sure|ok|okay|confirm\w*|do it|go ahead|please do|sounds good|agreed|absolutely)\b")
+NEVER_MIND = re.compile(
+    r"^(?:ok |oh |actually |, )*(?:never ?mind|forget it|leave it|scratch that|cancel (?:that|it))\b"
+)
+"""A refusal whatever comes behind it, short of goods: `never mind i'll keep them`."""
+UNSAFE = re.compile(
+    r"(?<!bath )\bbombs?\b|\bexplosives?\b|\b(?:meth|cocaine|heroin)\b|\b(?:kill|hurt|poison|stab|shoot|drug|stalk) (?:my(?:self)?|someone|somebody|people|him|her|them|a person)\b|"
+    r"\bsuicid\w+|\bself[- ]harm\b|\bcounterfeit\w*|\bfake id\b|\bshoplift\w*|\bsteal\b|\b(?:hack|break) into\b|\bsilencers?\b"
+)
+"""What no shop helps with."""
 NO = re.compile(r"^(?:no|nope|don't|never ?mind|cancel that|stop|leave it|forget it)\b")
 OFF_TOPIC = re.compile(
     r"\b(?:what time is it|what day is|poem|joke|song|story|essay|code|python|javascript|homework|capital of|president|translate|lyrics|math|solve|equation|politic\w*|religion|"

@@ -72,8 +72,14 @@ def _unkept(view: View, tool: str, text: str) -> str:
     """What of the customer's conditions the rule does not keep: it has one date of its own, and it buys once."""
     until = view.say(" I cannot give it another end: it stands until the date above, unless you end it in your account.",
                      " No puedo darle otro final: sigue en pie hasta la fecha indicada, salvo que la termines en tu cuenta.")  # fmt: skip
-    once = view.say(" It buys once, not again and again.", " Compra una sola vez, no repetidamente.")
-    return (until if _UNTIL.search(text) else "") + (once if tool == "auto_buy" and _EVERY.search(text) else "")
+    return (until if _UNTIL.search(text) else "") + (once_only(view, text) if tool == "auto_buy" else "")
+
+
+def once_only(view: View, text: str) -> str:
+    """That nothing is bought again and again, where that was asked for."""
+    if _EVERY.search(text) is None:
+        return ""
+    return view.say(" It buys once, not again and again.", " Compra una sola vez, no repetidamente.")
 
 
 def _above_zero(view: View) -> str:

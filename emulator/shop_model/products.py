@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from emulator.shop_model import goods, ranks, slots
+from emulator.shop_model import goods, ranks, slots, specs
 from emulator.shop_model.dialogue import Use
 from emulator.shop_model.understanding import Ask, another
 from emulator.shop_model.view import Meant, Product, View, matching, money, title_of
@@ -263,12 +263,15 @@ def search(view: View, ask: Ask) -> str | None:
             "¿Qué buscas? Nombra un tipo de producto o para qué es.",
         )
     limit = 3 if view.short else 5
-    narrow = bool(goods.excluded(ask.text)) or goods.days_at_most(ask.text) is not None
+    stated = specs.wanted(ask.text)
+    narrow = bool(stated or goods.excluded(ask.text)) or goods.days_at_most(ask.text) is not None
     use = view.want("catalogue_search", query=" ".join(named), max_price=most, limit=10 if narrow else limit)
     if use is None:
         return None
     rows = [row for row in _hits(use) if here is None or row["product_id"] != here["product_id"]]
     rows, late = fitting(goods.kept(rows, named), ask.text)
+    exact = [row for row in rows if specs.meets(row, stated)]
+    rows = exact or rows
     if ask.text.endswith(" , another") and (shown := view.listed()):
         rows = [row for row in rows if row["product_id"] != shown[0]["product_id"]]
     if not rows:
@@ -284,7 +287,11 @@ def search(view: View, ask: Ask) -> str | None:
         )
         return f"{lead}\n{options(view, rows[:limit])}"
     kinds = [word for word in named if word in lexicon().goods]
-    if kinds and not any(holds(f"{title_of(row)} {row.get('category') or ''}", kinds[-1]) for row in rows):
+    if not exact or (
+        kinds and not any(holds(f"{title_of(row)} {row.get('category') or ''}", kinds[-1]) for row in rows)
+    ):
+        unnamed = [forms[0] for name in stated if (forms := sorted(stated[name]))[0] not in what]
+        what = ", ".join([what, *unnamed])
         lead = view.say(f"I found no {what}. Closest in our catalogue:", f"No encontré {what}. Lo más parecido:")
     else:
         lead = view.say(f"Options for {what}:", f"Opciones de {what}:")
@@ -476,7 +483,7 @@ def nothing(view: View, named: Sequence[str], limit_price: float | None) -> str:
     return view.say(
         f"I found nothing in our catalogue for {what}{under}.",
         f"No encontré nada en nuestro catálogo para {what}{under}.",
-    )
+    ) + view.not_read(named)
 
 
 def attributes(product: Product | None) -> dict[str, str]:

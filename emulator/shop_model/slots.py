@@ -81,7 +81,7 @@ _QUANTITY_FIRST = re.compile(
     r"(?! ?(?:%|percent|dollars|days?|weeks?|months?|years?|inch|w\b|v\b|[.,]\d|[$€£]))\b"
 )
 _DOZEN = re.compile(r"\b(half a|a|one|two|2|three|3)? ?dozens?\b|\b(a) couple\b")
-_QUANTITY_WORDS = {**_COUNT, "seven": 7, "eight": 8, "nine": 9}
+NUMBERS = {**_COUNT, "seven": 7, "eight": 8, "nine": 9}
 _WHEN = re.compile(
     r"\b(yesterday|today|this morning|(?:last|this) (?:week|month)|(?:last|past) \d{1,3} (?:day|week|month)s?|"
     r"(?:\d{1,3}|a|an|one|two|three|four) (?:day|week|month)s? ago|"
@@ -103,6 +103,7 @@ _CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
 # Words that name no thing: they steer, they are not searched by.
 IDLE = frozenset(
     """
+    often times said did mate mates dude bro sir madam dear buddy hun folks guys kindly sharpish asap rn tops probably definitely anyhow fella
     differences showed shown favourite favorite dozen dozens another can't cannot won't wouldn't couldn't shouldn't isn't aren't haven't hasn't doesn't we're we'd we'll he's she's meant mean meaning haha lol hmm oh old a about actually broken cheapest expensive damaged defective fair received spent wrong add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
     asking at available be been before below best better between both bought bring browse browsed bucks budget but buy
     buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
@@ -224,12 +225,19 @@ def quantity(text: str) -> int:
     match = _QUANTITY.search(text) or _QUANTITY_FIRST.search(f" {text}")
     if match is None:
         return 1
-    return _QUANTITY_WORDS.get(match[1]) or max(1, int(match[1]))
+    return NUMBERS.get(match[1]) or max(1, int(match[1]))
+
+
+def without_quantity(text: str) -> str:
+    """The words without how many they want."""
+    text = _QUANTITY.sub(" ", _DOZEN.sub(" ", text))
+    first = _QUANTITY_FIRST.search(f" {text}")
+    return " ".join((f" {text}"[: first.start(1)] + f" {text}"[first.end(1) :]).split() if first else text.split())
 
 
 def count(word: str) -> int:
     """A number in figures or as a word up to nine."""
-    return int(word) if word.isdigit() else _QUANTITY_WORDS[word]
+    return int(word) if word.isdigit() else NUMBERS[word]
 
 
 def moment(text: str) -> str | None:

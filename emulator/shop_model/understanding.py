@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from emulator.shop_model import corrections, patterns, ranks, slots
+from emulator.shop_model import corrections, goods, patterns, ranks, slots
 from emulator.shop_model.words import Reading, lexicon, stem
 
 _DIMENSIONS = frozenset(
@@ -31,6 +31,7 @@ _DIMENSIONS = frozenset(
     ]
 )
 """Words that name a dimension and nothing else."""
+_PURPOSE = re.compile(r" for \w+ing\b.*")
 _WIDE = ("search", "gift", "plan", "style", "deals", "compare")
 """Acts that a further sentence only narrows: a budget, a wish."""
 
@@ -65,6 +66,8 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
         for said in (text, reading.raw.lower())
     ):
         return [Ask("override", text, reading.raw)]
+    if patterns.UNSAFE.search(text):
+        return [Ask("unsafe", text, reading.raw)]
     if (
         slots.person(text)
         and patterns.FOR_THEM.search(text)
@@ -90,7 +93,7 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
     parts = _conditioned([part.strip(" ,") for part in patterns.SPLIT.split(text) if part.strip(" ,")])
     for part, act in (piece for whole in parts for piece in _each_good(whole, page, images)):
         weak = _pads(act, part)
-        if asks and act == "search" and asks[-1].act in _WIDE and not slots.things(part):
+        if asks and act == "search" and asks[-1].act in _WIDE and _only_narrows(part):
             asks[-1] = Ask(asks[-1].act, f"{asks[-1].text} , {part}", reading.raw)
         elif asks and (weak or _pads(asks[-1].act, asks[-1].text) or asks[-1].act in ("yes", "no")):
             last = asks.pop()
@@ -111,6 +114,11 @@ def _parted(reading: Reading, page: bool, images: bool) -> list[Ask]:
     ):
         asks = [Ask("search", text, reading.raw)]  # a story that names goods and asks for help
     return [*asks, *kept] or [Ask("none", text, reading.raw)]
+
+
+def _only_narrows(part: str) -> bool:
+    """Whether a sentence behind a look for goods names none of its own: `under 50`, `I need a new one by friday`."""
+    return not slots.things(part) or (not slots.names_goods(part) and patterns.ANY_ONE.search(part) is not None)
 
 
 def _of_occasion(text: str) -> bool:
@@ -172,7 +180,9 @@ def _one_ask(before: str, part: str) -> bool:
     ):  # `tea or coffee , which one is better`
         return True
     return bool(
-        patterns.POINTED.fullmatch(before) or (patterns.ONCE_OURS.match(before) and patterns.AGAIN.search(part))
+        patterns.POINTED.fullmatch(before)
+        or (patterns.ONE_OF.fullmatch(before) and not slots.names_goods(before) and not slots.names_goods(part))
+        or (patterns.ONCE_OURS.match(before) and patterns.AGAIN.search(part))
     )
 
 
@@ -290,6 +300,8 @@ def _of_goods(text: str, page: bool) -> str:
     here = _here(text, page)
     if _either(text):
         return "compare"
+    if patterns.SEEK.search(text) is None and _of_whom(text) and slots.things(text):
+        return "plan"
     if patterns.SEARCH.search(text) and not (here and re.match(r"(?:is|are|does|do|can|will|has|have|how)\b", text)):
         return "search"
     if patterns.FACT.search(text) and here:
@@ -306,6 +318,14 @@ def _of_goods(text: str, page: bool) -> str:
     return "search"
 
 
+def _of_whom(text: str) -> bool:
+    """Whether a sentence names an occasion and no goods: `first time camping with the kids`."""
+    if len(text.split()) < 4 or slots.max_price(text) is not None or slots.occasion(text) is None:
+        return False
+    known = lexicon()
+    return not any(word in known.goods and word not in known.needs for word in slots.things(text))
+
+
 def _of_a_question(text: str, page: bool) -> str:
     if _about_one(text, page):
         return "fact"
@@ -316,15 +336,17 @@ def _of_a_question(text: str, page: bool) -> str:
 
 def _either(text: str) -> bool:
     """Whether two things are named with an `or` between them, and nothing is looked for: `a blanket or a mattress`."""
-    sides = text.split(" or ")
+    sides = _PURPOSE.sub("", text).split(" or ")
+    if len(sides) == 2 and goods.describes(sides[0]) and not goods.describes(sides[1]):
+        sides[0] = sides[1]  # `corded or cordless drill`
     wanted = patterns.SEEK.search(text) or patterns.BUY.search(text) or slots.max_price(text) is not None
     return len(sides) == 2 and all(slots.names_goods(side) for side in sides) and not wanted and len(text.split()) < 14
 
 
 def _tells(text: str) -> bool:
     """Whether a sentence about the customer asks for nothing: no price, no goods looked for."""
-    goods = slots.names_goods(text) and "no longer" not in text
-    return not (goods or "?" in text or patterns.SEEK.search(text) or slots.max_price(text) is not None)
+    named = slots.names_goods(text) and "no longer" not in text
+    return not (named or "?" in text or patterns.SEEK.search(text) or slots.max_price(text) is not None)
 
 
 def _asks_dimension(text: str) -> bool:
@@ -339,8 +361,8 @@ def _terse_trait(text: str) -> bool:
 
 def _open_world(text: str) -> bool:
     """A question about the world, and not about goods: it names nothing that is known to be sold."""
-    goods = lexicon().goods
-    return not any(word in goods or stem(word) in goods for word in slots.things(text))
+    sold = lexicon().goods
+    return not any(word in sold or stem(word) in sold for word in slots.things(text))
 
 
 def _priced(text: str, page: bool) -> str | None:
@@ -391,11 +413,12 @@ def _returns(text: str) -> bool:
 
 
 _RULES: tuple[tuple[str, Callable[[str], object]], ...] = (
-    ("human", patterns.HUMAN.search),
     ("self", patterns.SELF.search),
+    ("human", patterns.HUMAN.search),
     ("checkout", patterns.CHECKOUT.search),
     ("rules", patterns.RULES_OF_MINE.search),
     ("policy", patterns.POLICY.search),
+    ("no", lambda text: patterns.NEVER_MIND.match(text) and not slots.names_goods(text)),
     ("out_of_cart", lambda text: patterns.OUT_OF_CART.search(text) and not re.search(r"\border\b", text)),
     ("forget", lambda text: patterns.FORGET.search(text) and not text.startswith("forget it")),
     ("recall", patterns.RECALL.search),

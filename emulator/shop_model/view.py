@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.shop_model import goods, ranks, slots
+from emulator.shop_model import goods, ranks, slots, specs
 from emulator.shop_model.dialogue import Dialogue, Use
 from emulator.shop_model.patterns import ONE_OF
 from emulator.shop_model.understanding import points_at_this
@@ -32,6 +32,7 @@ _ORDINAL = re.compile(
     r"\b(first|second|third|fourth|fifth|1st|2nd|3rd|4th|5th|last|top(?= one)|bottom(?= one))(?: one| option| product)?\b(?! (?:week|month|year|time|order|\d))"
 )
 _POINTER = re.compile(r"\b(?:this|these|it|they|them)\b(?! (?:week|weekend|month|year|morning|evening|time))")
+_POINTED_ONE = re.compile(r"\b(?:this|it|that)\b")
 _TWO = re.compile(r"\b(first|top|last) (?:two|2)\b")
 _NUMBERED = re.compile(r"\b(?:number|no|option) (\d|one|two|three|four|five)\b")
 
@@ -180,13 +181,18 @@ class View:
             ):
                 return Meant(here)
         elif pointed and not _goods(named) and (focus := self.listed()):
-            return self._detailed(str(focus[0]["product_id"])) if len(focus) == 1 else self._which(focus, named)
+            single = len(focus) == 1 or (_POINTED_ONE.search(text) is not None and self._verdict(focus[0]))
+            return self._detailed(str(focus[0]["product_id"])) if single else self._which(focus, named)
         if not named:
             return Meant(question=self.say(
                 "Which product do you mean? Tell me its name, or open its page.",
                 "¿A qué producto te refieres? Dime su nombre o abre su página.",
             ))  # fmt: skip
         return self._searched(named, write=write)
+
+    def _verdict(self, first: Product) -> bool:
+        """Whether the last answer is about this product before any other: one that ranks first, or costs so much."""
+        return self.dialogue.exchanges[-2].answer.startswith(title_of(first))
 
     def _detailed(self, product_id: str) -> Meant | None:
         row = self._focus = self.details(product_id)
@@ -208,11 +214,23 @@ class View:
             return listed[place] if place < len(listed) else None
         if rank is not None and len(listed) > 1:
             return rank.first(listed)
+        if (fits := self.of_listed_as_stated(text, named)) is not None:
+            return fits
         if (match := ONE_OF.fullmatch(text)) is not None:
             named, listed = match["which"].split(), self.listed(2) or listed
         scores = [sum(_in_title(word, row) for word in named) for row in listed]
         best = max(scores)
         return listed[scores.index(best)] if best and best == len(named) and scores.count(best) == 1 else None
+
+    def of_listed_as_stated(self, text: str, named: list[str]) -> Product | None:
+        """The only one of those last shown that states the sizes, colours and figures that words name."""
+        stated = specs.wanted(text)
+        if not stated or len(listed := self.listed(2)) < 2:
+            return None
+        values = {form for forms in stated.values() for form in forms}
+        others = [word for word in named if word not in values and not word[0].isdigit()]
+        rows = [row for row in listed if specs.meets(row, stated) and all(_in_title(word, row) for word in others)]
+        return rows[0] if len(rows) == 1 else None
 
     def _searched(self, named: list[str], *, write: bool) -> Meant | None:
         use = self.want("catalogue_search", query=" ".join(named), limit=5)
@@ -224,7 +242,7 @@ class View:
             return Meant(question=self.say(
                 f"I could not find {words} in our catalogue. Could you name the product differently?",
                 f"No encontré {words} en nuestro catálogo. ¿Puedes nombrar el producto de otra manera?",
-            ))  # fmt: skip
+            ) + self.not_read(named))  # fmt: skip
         if len(rows) > 1 and write:
             return self._which(rows, named)
         row = self._focus = self.details(str(rows[0]["product_id"]))
@@ -236,6 +254,13 @@ class View:
         return Meant(question=self.say(
             f"Which {what} do you mean? I found: {options}.", f"¿Cuál quieres decir ({what})? Encontré: {options}."
         ))  # fmt: skip
+
+    def not_read(self, named: Sequence[str]) -> str:
+        """Which languages are read, where words are of neither, as far as is known."""
+        known = lexicon()
+        if len(named) < 2 or any(word in known.plain or word in known.goods or word in known.into for word in named):
+            return ""
+        return self.say(" I read English and Spanish.", " Leo inglés y español.")
 
     def price(self, row: Product) -> str:
         """A price with its currency."""
@@ -314,7 +339,12 @@ def _answers(use: Use, arguments: Mapping[str, Any]) -> bool:
         product_id = arguments.get("product_id")
         if product_id is not None:
             return bool(use.data.get("product_id") == product_id)
-        return use.tool == "order_history" and "query" not in arguments
+        fetched = len(use.data.get("orders") or ())
+        return (
+            use.tool == "order_history"
+            and "query" not in arguments
+            and (arguments.get("limit", 0) <= fetched or use.data.get("found") == fetched)
+        )
     return dict(use.arguments) == dict(arguments)
 
 

@@ -24,6 +24,10 @@ _PLAIN_WORD = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _SPANISH_VERB = re.compile(r"\w{2,}(?:aron|ieron|aban|amos|emos|imos|aste|iste|ando|iendo|arian|erian)$")
 """A form that only verbs have; one that is unknown names nothing to look for."""
 _BY = re.compile(r"^by(?= (?:these|this|it|them|the|me|two|a)\b)")
+_DRAWN_OUT = re.compile(r"([a-z])\1{2,}")
+"""A letter held down: `heyyy`, `pleaseee`."""
+_OWN_WORDS = frozenset(["id", "wed", "shed", "shell", "hell", "hed"])
+"""Words that a contraction without its apostrophe would be taken for."""
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _SHORTEST_TYPO = 4
 _UNITS = {word: number for number, word in enumerate(
@@ -69,6 +73,19 @@ class Reading:
     spanish: float
 
 
+_PAST = {
+    "compré": "i bought",
+    "pedí": "i ordered",
+    "encargué": "i ordered",
+    "recibí": "i received",
+    "devolví": "i returned",
+}
+"""Spanish forms that only their accent tells from an imperative."""
+_PAST_FORMS = re.compile(rf"\b(?:{'|'.join(_PAST)})\b", re.IGNORECASE)
+_ENCLITIC = re.compile(r"(.{3,}?[aeioudnr])(?:me|te|se|nos)?(?:la|lo|las|los|le|les)$|(.{3,}[r])(?:me|te|nos)$")
+"""A Spanish verb with its pronouns: devolverla, comprarmelos."""
+
+
 def fold(text: str) -> str:
     """Small letters without accents; curly quotes are plain."""
     plain = unicodedata.normalize("NFKD", text.translate(_FOLD).lower())
@@ -101,7 +118,7 @@ def holds(text: str, word: str) -> bool:
 def read(raw: str) -> Reading:
     """The message in its normal form."""
     known = lexicon()
-    folded = _NUMBER_WORDS.sub(_figure, fold(raw[:4_000]))
+    folded = _NUMBER_WORDS.sub(_figure, _DRAWN_OUT.sub(r"\1", fold(_present(raw[:4_000]))))
     tokens = _TOKEN.findall(folded)
     names = {fold(name) for name in _NAME.findall(raw)}
     spanish = sum(token in known.spanish for token in tokens)
@@ -117,6 +134,11 @@ def read(raw: str) -> Reading:
     return Reading(raw, text, spanish / words if is_spanish else 0.0)
 
 
+def _present(raw: str) -> str:
+    """Spanish forms of the past in English, while their accents are there."""
+    return raw if raw.isascii() else _PAST_FORMS.sub(lambda match: _PAST[match[0].lower()], raw)
+
+
 def _figure(match: re.Match[str]) -> str:
     """Number words in figures."""
     total = part = 0
@@ -130,7 +152,7 @@ def _figure(match: re.Match[str]) -> str:
 
 def _normal(token: str, known: Lexicon, is_spanish: bool) -> str:
     if not token or not token[0].isalpha():
-        return token.rstrip(".,") if token and token[0].isdigit() else token
+        return known.into.get(token) or (token.rstrip(".,") if token and token[0].isdigit() else token)
     if token in known.spanish and (is_spanish or token not in known.plain):
         return known.into[token]
     if token in known.into and token not in known.spanish:
@@ -141,6 +163,8 @@ def _normal(token: str, known: Lexicon, is_spanish: bool) -> str:
         return f"{_normal(token[:-2], known, is_spanish)}'s"
     if _inflected(token, known):
         return token
+    if is_spanish and (verb := _ENCLITIC.match(token)) and (verb[1] or verb[2]) in known.spanish:
+        return f"{known.into[verb[1] or verb[2]]} it"
     if len(token) < _SHORTEST_TYPO - 1 or any(letter.isdigit() for letter in token):
         return token
     cuts = _cuts(token) if len(token) >= _SHORTEST_TYPO else (token,)  # of three letters: one that is missing
@@ -185,7 +209,10 @@ def lexicon() -> Lexicon:
     )  # every value is text: `off` and `no` are words here
     phrases = {fold(form): str(into) for form, into in raw["phrases"].items()}
     spanish = {str(form): str(into) for form, into in raw["spanish"].items()}
-    into = {**{str(form): str(into) for form, into in raw["english"].items()}, **spanish}
+    english = {str(form): str(into) for form, into in raw["english"].items()}
+    plain = frozenset(raw["plain"].split()) | frozenset(raw["common"].split())
+    bare = {form.replace("'", ""): english.get(form, form) for form in (*plain, *english) if "'" in form}
+    into = {**{form: full for form, full in bare.items() if form not in plain | _OWN_WORDS}, **english, **spanish}
     meant = raw["meant"].split()
     nouns = [word for group in ("needs", "people") for things in raw[group].values() for thing in things
              for word in thing.split()]  # fmt: skip
@@ -201,12 +228,7 @@ def lexicon() -> Lexicon:
     goods = {word for things in rows for thing in things for word in thing.split()} | set(raw["goods"].split())
     listed = "|".join(re.escape(form) for form in sorted(phrases, key=len, reverse=True))
     return Lexicon(
-        plain=frozenset(raw["plain"].split())
-        | frozenset(raw["common"].split())
-        | frozenset(meant) - set(into)
-        | frozenset(nouns)
-        | frozenset(plurals)
-        | frozenset(raw["needs"]),
+        plain=plain | frozenset(meant) - set(into) | frozenset(nouns) | frozenset(plurals) | frozenset(raw["needs"]),
         goods=frozenset(goods | {stem(word) for word in goods} | {f"{word}s" for word in goods}),
         unnamed=frozenset(raw["unnamed"].split()),
         describing=frozenset(raw["describing"].split()),

@@ -57,7 +57,7 @@ CONVERSATIONS = [
         "narrowed twice",
         [SHOES, "only between 50 and 120", "in black please"],
         ("catalogue_search", {"query": "running shoes black", "max_price": 120.0}),
-        "Options",
+        "no running shoes black. Closest",
     ),
     (
         "a fact before its verb",
@@ -287,7 +287,7 @@ CONVERSATIONS = [
         "a span of prices",
         ["headphones black 100-200"],
         ("catalogue_search", {"query": "headphones black", "max_price": 200.0}),
-        "Options",
+        "no headphones black. Closest",
     ),
     (
         "one sum for two",
