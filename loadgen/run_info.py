@@ -266,6 +266,8 @@ class Totals:
     background: Mapping[str, StreamTotals] = field(default_factory=dict)
     autobuy: AutobuyTotals | None = None
     resent: int | None = None  # requests sent once more, whose kept-alive connection was lost before any byte came
+    left_open: int | None = None  # answers that said their end and left the body open for more than the grace
+    went_on: int | None = None  # answers with content behind the end they said
 
 
 @dataclass(frozen=True)

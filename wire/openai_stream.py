@@ -217,9 +217,12 @@ def answer_text(stream: bytes) -> str:
     pieces = []
     for event in SseParser().feed(stream + b"\n\n"):
         try:
-            pieces.append(read_event(event.event, event.data).text)
+            read = read_event(event.event, event.data)
         except StreamEventError:
             continue
+        if read.done:
+            break
+        pieces.append(read.text)
     return "".join(pieces)
 
 

@@ -24,6 +24,7 @@ from loadgen.live import Live, read_live
 from loadgen.record import Run, load_run
 from loadgen.run_info import FINISHED, Crossing, FaultSpan, RunInfo, WorkerClock, write_info
 from loadgen.schedule.sessions import make_schedule
+from loadgen.transport.answer import END_GRACE_S
 from loadgen.worker.background import skipped_streams
 from slo.histogram import Histogram
 
@@ -89,9 +90,25 @@ def _warnings(job: LoadJob, live: Live, interrupted: bool) -> list[str]:
             f"closed loop of {job.closed_loop_users} users: it asks less when the target is slow, and so hides its "
             "slowness (coordinated omission); compare its latencies with closed loops alone"
         )
-    failed = live.get("counters", {}).get("refreshes_failed", 0)
-    if failed:
+    counters = live.get("counters", {})
+    if failed := counters.get("refreshes_failed", 0):
         warnings.append(f"{failed:.0f} refreshes of a token or of credentials failed: the old ones were sent on")
+    return [*warnings, *_end_warnings(counters)]
+
+
+def _end_warnings(counters: Mapping[str, float]) -> list[str]:
+    """Where the end that answers said was not that of their bodies."""
+    warnings, sent = [], counters.get("sent", 0)
+    if left_open := counters.get("left_open", 0):
+        warnings.append(
+            f"{left_open:.0f} of {sent:.0f} answers said their end and left the body open for more than "
+            f"{END_GRACE_S:g} s: each counts as ended where it said so, and its connection was closed"
+        )
+    if went_on := counters.get("went_on", 0):
+        warnings.append(
+            f"{went_on:.0f} of {sent:.0f} answers went on after the end they had said: what came then is not "
+            "measured; where it is part of the answer, a mapping's `end` names too early an event"
+        )
     return warnings
 
 
@@ -132,7 +149,9 @@ def _with_results(
             with_energy(totals(run, asked_s, job.scenario["slo"]), energy_j),
             error_samples=live.get("error_samples", {}),
             autobuy=autobuy_totals(job.prices_url, run),
-            resent=_resent(live),
+            resent=_counted(live, "resent"),
+            left_open=_counted(live, "left_open"),
+            went_on=_counted(live, "went_on"),
         ),
         quantiles=quantiles,
         batch_means=batch_means(run.turns, asked_s),
@@ -145,8 +164,8 @@ def _with_results(
     )
 
 
-def _resent(live: Live) -> int | None:
-    count = live.get("counters", {}).get("resent")
+def _counted(live: Live, name: str) -> int | None:
+    count = live.get("counters", {}).get(name)
     return None if count is None else int(count)
 
 

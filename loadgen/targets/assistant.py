@@ -144,7 +144,7 @@ class AssistantAnswer(SseAnswer):
             self.stream_first_ns = self.stream_first_ns or now_ns
             self.counting = True
             return
-        if name not in EVENTS:
+        if self.over or name not in EVENTS:
             return  # a heartbeat, or an event of a later version
         value = event_object(data.strip())
         if value is None:
@@ -157,8 +157,10 @@ class AssistantAnswer(SseAnswer):
             self.tools.append(value)
         elif name == "done":
             self._done(value)
+            self.say_end(now_ns, over=True)
         elif name == "error":
             self._error(value)
+            self.say_end(now_ns, over=True)
 
     def _call(self, data: dict[str, object]) -> None:
         """A model call ended: what streamed since the last one was its answer."""
@@ -187,6 +189,8 @@ class AssistantAnswer(SseAnswer):
         """The text of all deltas, read after the answer has ended."""
         pieces = []
         for event in SseParser().feed(b"".join(self.text or []) + b"\n\n"):
+            if event.event == "done":
+                break
             with contextlib.suppress(StreamEventError):
                 text = (event_object(event.data) or {}).get("text") if event.event == "delta" else None
                 pieces.append(text if isinstance(text, str) else "")

@@ -111,16 +111,29 @@ class ConverseAnswer(Answer):
         """Read the frames these bytes complete."""
         chunks = 0
         for message in self.decoder.feed(data):
-            if message.kind != "event":
-                self._exception(message)
-            elif message.name == "contentBlockDelta":
-                chunks += self._delta(_object(_payload(message), "delta"))
-            elif message.name == "messageStop":
-                self.stop_reason = _payload(message).get("stopReason")
-            elif message.name == "metadata":
-                self.usage = _object(_payload(message), "usage")
+            if message.kind == "event" and message.name == "contentBlockDelta":
+                chunks += 1 if self.over else self._delta(_object(_payload(message), "delta"))
+                continue
+            if chunks:
+                self.content(now_ns, chunks)
+                chunks = 0
+            if not self.over:
+                self._other(now_ns, message)
         if chunks:
             self.content(now_ns, chunks)
+
+    def _other(self, now_ns: int, message: Message) -> None:
+        """A frame without content: usage follows the stop, and nothing follows usage."""
+        if message.kind != "event":
+            self._exception(message)
+            self.say_end(now_ns, over=True)
+        elif message.name == "messageStop":
+            self.stop_reason = _payload(message).get("stopReason")
+            self.say_end(now_ns, over=False)
+        elif message.name == "metadata":
+            self.usage = _object(_payload(message), "usage")
+            if self.stop_reason is not None:
+                self.say_end(now_ns, over=True)
 
     def _delta(self, delta: Mapping[str, object]) -> int:
         """1 when the delta holds content: text, reasoning or the input of a tool."""

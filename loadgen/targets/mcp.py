@@ -72,6 +72,7 @@ class McpReader:
 
     def __init__(self, number: str) -> None:
         self.sse = False
+        self.over = False
         self.ignored: list[str] = []
         self._number: str | None = number
         self._events = SseParser()
@@ -104,6 +105,7 @@ class McpReader:
             self.ignored.append(f"no answer to this call: {message.get('method')}")
             return []
         self._number = None  # answered: a second answer is none
+        self.over = True
         error = message.get("error")
         if error is not None:
             return [Signal("error", error.get("code") if isinstance(error, dict) else error)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from array import array
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ from loadgen.targets.usage import spoken_tokens, tokens
 from loadgen.transport.answer import THROTTLED_STATUS, Answer, BadAnswer, SseAnswer
 from loadgen.transport.connection import Endpoint
 from scenarios.replay.prompts import prompt_ids
-from wire.openai_stream import ChatEvent, answer_text, answer_token_ids, read_event
+from wire.openai_stream import ChatEvent, StreamEventError, answer_text, answer_token_ids, read_event
 from wire.plain_events import PlainEvents
 
 COMPLETION = ("completion_tokens", "output_tokens")
@@ -164,7 +165,7 @@ class OpenAiAnswer(SseAnswer):
 
     def feed(self, now_ns: int, data: bytes) -> None:
         """Read body bytes: count the events of plain content that they begin with, mostly all; the rest is read."""
-        found = self._plain.one(data) if not self.tail and self.parser is None else None
+        found = self._plain.one(data) if not (self.tail or self.over) and self.parser is None else None
         if found is None:
             super().feed(now_ns, data)
             return
@@ -201,13 +202,19 @@ class OpenAiAnswer(SseAnswer):
 
     def read(self, now_ns: int, name: str, data: bytes) -> None:
         """Read one event."""
+        if self.over:
+            with contextlib.suppress(StreamEventError):
+                self.late_chunks += read_event(name, data).content_key is not None
+            return
         event = read_event(name, data)
         if event.done:
             self.done = True
+            self.say_end(now_ns, over=True)
         if event.failure is not None:
             failure = event.failure
             throttled = failure.status == THROTTLED_STATUS
             self.refuse("throttled" if throttled else "stream_error", failure.code, failure.message)
+            self.say_end(now_ns, over=True)
         self.usage = event.usage or self.usage
         self.finish_reason = event.finish_reason or self.finish_reason
         key = event.content_key
@@ -217,6 +224,8 @@ class OpenAiAnswer(SseAnswer):
             self.content(now_ns, 1)
             if event.plain:
                 self._plain.learn(key, data)
+        if event.finish_reason is not None or (event.usage is not None and not event.choices):
+            self.say_end(now_ns, over=False)  # usage, or [DONE], or another choice may follow
 
     def _a_step(self, event: ChatEvent) -> bool:
         """Whether a chunk of a plain completion is a step of the engine, though its token has no text yet."""

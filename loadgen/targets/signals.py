@@ -41,7 +41,10 @@ class Signal(NamedTuple):
 
 
 class Reader(Protocol):
-    """Bytes of one answer -> signals, incrementally."""
+    """Bytes of one answer -> signals, incrementally.
+
+    Where it has an attribute `over`, that says whether anything of use can still follow the end that it gave.
+    """
 
     def feed(self, data: bytes) -> Iterable[Signal]:
         """Signals completed by these bytes."""
@@ -72,6 +75,8 @@ class MappedReader:
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._tail = bytearray()
         self._frames = EventStreamDecoder() if mapping.get("framing") == FRAMING else None
+        self._awaited = _awaited(self._rules)
+        self.over = False
 
     def feed(self, data: bytes) -> list[Signal]:
         """Signals of every event these bytes complete."""
@@ -134,6 +139,7 @@ class MappedReader:
         stripped = data.strip()
         ends = self._rules["end"]
         if any(_written(rule["data"]) == stripped and about(rule, name) for rule in self._data_ends):
+            self.over = True  # a sentinel, behind everything else
             return [Signal("end")]
         if self._event_name is None and "" not in self._named and name not in self._named:
             return []
@@ -141,7 +147,7 @@ class MappedReader:
             return [Signal("text", data.decode("utf-8", "replace"))]
         value = self._value(stripped)
         if value is NO_JSON:
-            return [Signal("end")] if any(_ends(rule, name, None) for rule in ends) else []
+            return self._end(ends, name, None, {})
         if self._event_name is not None:
             name = str(at(value, self._event_name))
         signals = []
@@ -149,6 +155,7 @@ class MappedReader:
             contents = (_content(rule, value) for rule in self._rules[kind] if about(rule, name) and not _plain(rule))
             content = next((one for one in contents if one and (kind != "text" or isinstance(one, str))), None)
             if content is not None:
+                self._awaited.discard(kind)
                 signals.append(Signal(kind, content))
         signals += [Signal("tool", tool) for tool in self._tools(name, value)]
         usage: dict[str, object] = {}
@@ -156,10 +163,22 @@ class MappedReader:
             if about(rule, name):
                 usage |= _usage(rule, value)
         if usage:
+            self._awaited -= usage.keys()
             signals.append(Signal("usage", usage))
-        if any(_ends(rule, name, value) for rule in ends):
-            signals.append(Signal("end"))
-        return signals
+        return signals + self._end(ends, name, value, usage)
+
+    def _end(self, ends: list[Rule], name: str, value: object, usage: Mapping[str, object]) -> list[Signal]:
+        """The end, where an event says it.
+
+        Where usage is looked for, something that is said of an event (a finish reason, say) is not the last one's to
+        say, unless it counts the tokens itself: a running count goes on behind it.
+        """
+        said = [rule for rule in ends if _ends(rule, name, value)]
+        if not said:
+            return []
+        own_event = any(rule.keys() == {"event"} for rule in said)
+        self.over = self.over or (not self._awaited and (own_event or bool(usage) or not self._rules["usage"]))
+        return [Signal("end")]
 
     def _tools(self, name: str, value: object) -> list[str]:
         """Tools that an event names: a name, or a list of names or of objects with `name`."""
@@ -175,7 +194,7 @@ class MappedReader:
         try:
             return orjson.loads(data.removeprefix(BOM_UTF8) if self._one_body else data)
         except orjson.JSONDecodeError:
-            if not self._one_body and data[:1] != b"{":
+            if not self._one_body and (self.over or data[:1] != b"{"):
                 return NO_JSON
             return orjson.loads(data.decode("utf-8", "replace"))
 
@@ -184,6 +203,12 @@ def rules_of(mapping: TargetMapping, kind: str) -> list[Rule]:
     """The rules of one kind: one, a list of them, or none."""
     part = mapping.get(kind)
     return [] if part is None else part if isinstance(part, list) else [cast(Rule, part)]
+
+
+def _awaited(rules: Mapping[str, list[Rule]]) -> set[str]:
+    """What an answer is to say beside its text, by the rules of its mapping: its output tokens, its conversation."""
+    awaited = {key for rule in rules["usage"] for key in rule if key == "output_tokens"}
+    return awaited | ({"conversation_id"} if rules["conversation_id"] else set())
 
 
 def _content(rule: Rule, value: object) -> object:
@@ -289,12 +314,13 @@ class SignalAnswer(Answer):
         for kind, value in signals:
             if kind == "text":
                 chunks += 1
-                if self.text is not None:
+                if self.text is not None and not self.over:
                     self.text.append(str(value).encode())
-            elif kind == "end":
-                self.ended = True
-            elif kind == "error":
-                self.refuse("throttled" if _THROTTLED.search(str(value)) else "stream_error", value, value)
+            elif kind in ("end", "error"):
+                if chunks:
+                    self.content(now_ns, chunks)
+                    chunks = 0
+                self._end_or_error(now_ns, kind, value)
             elif kind == "usage":
                 self.usage.update(value)
             elif kind == "tool":
@@ -305,6 +331,15 @@ class SignalAnswer(Answer):
                 raise BadAnswer(f"unknown signal {kind!r}")
         if chunks:
             self.content(now_ns, chunks)
+
+    def _end_or_error(self, now_ns: int, kind: str, value: object) -> None:
+        """An end, which usage may follow where a mapping looks for some; nothing follows an error."""
+        if kind == "end":
+            self.ended = True
+            self.say_end(now_ns, over=getattr(self.reader, "over", bool(self.usage)))
+        elif not self.over:
+            self.refuse("throttled" if _THROTTLED.search(str(value)) else "stream_error", value, value)
+            self.say_end(now_ns, over=True)
 
     def complete(self, now_ns: int) -> None:
         """The body ended: one JSON answer is read now, and its first token is its last."""

@@ -29,6 +29,10 @@ class BadAnswer(ValueError):
     """An answer that cannot be what the target's kind allows: the target's fault, which ends one turn."""
 
 
+END_GRACE_S = 2.0
+"""How long a body may stay open after an answer said its end. Within it the last chunk of a busy server or of a lossy
+network comes, and usage that some servers send behind their end. A choice of ours."""
+
 UNREADABLE = (BadAnswer, orjson.JSONDecodeError, StreamEventError, SseError, JsonStreamError)
 """What a reader raises of bytes that are no answer of its kind: the turn is `malformed`, and the run goes on."""
 
@@ -42,6 +46,9 @@ class Answer:
 
     A reader fills `first_ns` at the first content, `last_ns` at the newest, and appends every gap between reads that
     brought content to `gaps_ns`, which all answers of a worker share.
+
+    `said_ns` is when it last said its end, and `over` whether nothing of use can follow that; content that does is
+    counted by `late_chunks` alone. `on_said(answer)` is called when it has, and the body goes on.
     """
 
     __slots__ = (
@@ -59,9 +66,13 @@ class Answer:
         "http_status",
         "intended_ns",
         "last_ns",
+        "late_chunks",
         "meta",
         "on_end",
+        "on_said",
         "output_tokens",
+        "over",
+        "said_ns",
         "start_ns",
         "state",
         "status",
@@ -75,10 +86,11 @@ class Answer:
     def __init__(self, gaps_ns: array[int], keep_text: bool = False) -> None:
         self.gaps_ns = gaps_ns
         self.state: Any = None
-        self.intended_ns = self.start_ns = self.ttfb_ns = self.first_ns = self.last_ns = self.end_ns = (
+        self.intended_ns = self.start_ns = self.ttfb_ns = self.first_ns = self.last_ns = self.end_ns = self.said_ns = (
             self.gap_ns_max
         ) = 0
-        self.chunks = 0
+        self.chunks = self.late_chunks = 0
+        self.over = False
         self.output_tokens: int | None = None
         self.tpot_s: float | None = None
         self.cost_usd: float | None = None
@@ -94,6 +106,7 @@ class Answer:
         self.text: list[bytes] | None = [] if keep_text else None
         self.connection: Any = None
         self.on_end: Any = None
+        self.on_said: Any = None
 
     def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Take:
         """Take status and headers; return what takes the body."""
@@ -131,6 +144,12 @@ class Answer:
 
     def skip(self, now_ns: int, data: bytes) -> None:
         """Body bytes that nobody can read."""
+
+    def say_end(self, now_ns: int, *, over: bool) -> None:
+        """It said its end; over: nothing of use can follow it, such as usage."""
+        if not self.over:
+            self.said_ns = now_ns
+            self.over = over
 
     def complete(self, now_ns: int) -> None:
         """The response ended as HTTP says it should."""
@@ -172,6 +191,9 @@ class Answer:
 
     def content(self, now_ns: int, chunks: int) -> None:
         """Note content that arrived now."""
+        if self.over:
+            self.late_chunks += chunks
+            return
         self.chunks += chunks
         if now_ns == self.last_ns:
             return  # the same read: no gap between what arrived together
@@ -270,7 +292,7 @@ class SseAnswer(Answer):
 
     def complete(self, now_ns: int) -> None:
         """The body ended: an event that lacks its blank line, or a body of one JSON, is read all the same."""
-        if self.good and not self.status and (self.tail or self.parser is not None):
+        if self.good and not self.status and not self.over and (self.tail or self.parser is not None):
             rest, self.tail = as_event(self.tail), b""
             last = self.parser or SseParser()
             with contextlib.suppress(*UNREADABLE):

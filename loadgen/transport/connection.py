@@ -237,7 +237,7 @@ class Connection:
                 self._lost("http_error", "tls_" + (error.reason or "failed").lower(), why)
                 return
             except OSError as error:
-                self._lost("stream_error", "read_" + errno.errorcode.get(error.errno or 0, "failed").lower())
+                self._cut("stream_error", "read_" + errno.errorcode.get(error.errno or 0, "failed").lower())
                 return
             now = now_ns()
             if not data:
@@ -265,12 +265,37 @@ class Connection:
                     take(now, piece)
             if response.complete:
                 self._end(now)
+            elif self.answer is not None and self.answer.said_ns:
+                self._end_said(self.answer)
         except BaseException as error:  # the hub must go on: the turn ends, and the run is void
             self._fault(error)
 
+    def _end_said(self, answer: Answer) -> None:
+        """The answer said its end, and its body goes on: it ends there and then, if nothing of use can follow.
+
+        The connection stays as it is: it may carry another request once the body has ended.
+        """
+        if answer.end_ns or answer.on_said is None:
+            return
+        if answer.over:
+            answer.complete(answer.said_ns)
+        answer.on_said(answer)
+
+    def end_here(self) -> None:
+        """End the present answer where it said its end, and close: its body is not waited for."""
+        self._guard(self._end_here)
+
+    def _end_here(self) -> None:
+        answer = self.answer
+        assert answer is not None
+        if not answer.end_ns:
+            answer.complete(answer.said_ns)
+        self.forget()
+        answer.on_end(answer)
+
     def _end(self, now: int) -> None:
         answer = self.answer
-        if answer is not None:
+        if answer is not None and not answer.end_ns:
             answer.complete(now)
         if answer is None or not self._response.keep_alive:
             self.close()
@@ -290,7 +315,15 @@ class Connection:
             self._end(now)
         else:
             code = "closed_early" if self._take is not None else "closed_before_answer"
-            self._lost("stream_error", code)
+            self._cut("stream_error", code)
+
+    def _cut(self, status: str, code: str) -> None:
+        """Nothing more comes, or is waited for: an answer that had said its end before is whole all the same."""
+        answer = self.answer
+        if answer is not None and answer.said_ns and answer.said_ns >= answer.last_ns:
+            self._end_here()
+        else:
+            self._lost(status, code)
 
     # --- the end --------------------------------------------------------------------------------------------------
 
@@ -336,6 +369,8 @@ class Connection:
         if not answer.end_ns:
             answer.fail(now, status, code, text)
             answer.on_end(answer)
+        elif answer.over:  # it had ended, and its body goes no further
+            answer.on_end(answer)
 
     def leave(self) -> None:
         """Close in good manners, where the protocol has some."""
@@ -349,13 +384,14 @@ class Connection:
     def abort(self, status: str, code: str) -> None:
         """Give the present request up: close, and end its answer so."""
         self._reused = False
-        self._lost(status, code)
+        self._guard(lambda: self._cut(status, code))
 
     def close(self) -> None:
         """Close the socket and free its watchers; harmless when closed."""
         if not self.open:
             return
         self.open = False
+        self._take = None  # it knows the answer, which knows us
         self._release()
         self._response.close()
 

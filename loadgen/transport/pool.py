@@ -43,7 +43,7 @@ class Pool:
         return self._connect(self._stale)
 
     def give(self, connection: Connection) -> None:
-        """Take a connection back once its answer has ended; one that is closed or of no more use is forgotten."""
+        """Take a connection back once its answer and body have ended; one that is closed or of no use is forgotten."""
         if not connection.reusable:
             connection.leave()
         elif connection.open and connection.answer is None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from loadgen.schedule.session import SessionState
-from loadgen.transport.answer import Answer
+from loadgen.transport.answer import END_GRACE_S, Answer
 from loadgen.transport.connection import Connection, now_ns
 from loadgen.transport.pool import Pool
 from loadgen.transport.timer import Timer
@@ -20,6 +20,7 @@ from loadgen.worker.recorder import Recorder
 from loadgen.worker.row_gate import screen
 
 _NS = 1_000_000_000
+_END_GRACE_NS = int(END_GRACE_S * _NS)
 
 
 def give_up(answer: Answer, status: str, code: str, recorder: Recorder) -> None:
@@ -77,6 +78,8 @@ class Driver:
         self._paying = False
         self._sequence = 0
         self._open: dict[Answer, None] = {}
+        self._said: deque[tuple[int, Answer]] = deque()  # said their end, and may yet say more: when that is over
+        self._bodies: dict[Answer, None] = {}  # ended, with bodies that have not
         self._start_ns = self._end_ns = self._drained_ns = 0
         self._drain_s = 0.0
         self.stopped = False
@@ -202,7 +205,7 @@ class Driver:
         try:
             request, answer = state.target.turn(state)
             connection = state.connection
-            if connection is None or not connection.open:
+            if connection is None or not connection.open or connection.answer is not None:
                 connection = state.connection = self._pools[id(state.target)].take()
         except OSError as error:
             self._recorder.fault(error)
@@ -218,6 +221,7 @@ class Driver:
         answer.state = state
         answer.connection = connection
         answer.on_end = self._ended
+        answer.on_said = self._end_said
         self._open[answer] = None
         self._recorder.counters["sent"] += 1
         try:
@@ -241,7 +245,60 @@ class Driver:
         answer.fail(now_ns(), status, code)
         self._ended(answer)
 
+    def _end_said(self, answer: Answer) -> None:
+        """An answer said its end, and its body goes on: the turn is over, unless more of it (usage, say) may follow."""
+        if answer.over:
+            self._turn_over(answer)
+            self._bodies[answer] = None
+            answer.on_end = self._body_ended
+        else:
+            answer.on_said = self._said_again
+            self._said.append((answer.said_ns + _END_GRACE_NS, answer))
+
+    def _said_again(self, answer: Answer) -> None:
+        """More came of an answer that is waited for already."""
+        if answer.over:
+            self._end_said(answer)
+
+    def _body_ended(self, answer: Answer) -> None:
+        """Its connection is free for another turn, whoever's that is."""
+        self._bodies.pop(answer, None)
+        self._count_late(answer)
+        state = answer.state
+        if state.connection is not answer.connection:  # the session has not kept it
+            self._pools[id(state.target)].give(answer.connection)
+
+    def _count_late(self, answer: Answer) -> None:
+        if answer.late_chunks:
+            self._recorder.counters["went_on"] += 1
+
+    def _leave_bodies(self, now: int) -> None:
+        """Wait no longer for the bodies of answers that said their end `END_GRACE_S` ago."""
+        while self._said and self._said[0][0] <= now:
+            _, answer = self._said.popleft()
+            due_ns = answer.said_ns + _END_GRACE_NS
+            if answer.end_ns:
+                continue
+            if answer.last_ns > answer.said_ns:  # it was not the end
+                answer.on_said = self._end_said
+            elif due_ns > now:
+                self._said.append((due_ns, answer))
+            else:
+                self._leave_body(answer)
+        while self._bodies and (oldest := next(iter(self._bodies))).said_ns + _END_GRACE_NS <= now:
+            self._leave_body(oldest)
+
+    def _leave_body(self, answer: Answer) -> None:
+        self._recorder.counters["left_open"] += 1
+        answer.connection.end_here()
+        self._bodies.pop(answer, None)  # whatever became of its connection
+
     def _ended(self, answer: Answer) -> None:
+        """An answer ended, and its body with it."""
+        self._count_late(answer)
+        self._turn_over(answer)
+
+    def _turn_over(self, answer: Answer) -> None:
         """A turn ended: record it once, and plan the next. What goes wrong in here voids the run, and loses no turn."""
         self._open.pop(answer, None)
         state = answer.state
@@ -263,6 +320,9 @@ class Driver:
             if answer.status == "ok":
                 state.target.learn(state, answer)
             following = state.follow(answer.status, answer.end_ns)
+            if answer.said_ns and not answer.over:  # more of it was waited for: nothing is due before now
+                now = now_ns()
+                following = [(max(due, now), other) for due, other in following]
             later = self._push(following)
             if state not in later and state.connection is not None:
                 self._pools[id(state.target)].give(state.connection)
@@ -295,9 +355,10 @@ class Driver:
             if now - oldest.start_ns < self._timeout_ns:
                 break
             self._give_up(oldest, "timeout", "timeout")
+        self._leave_bodies(now)
         if self._end_ns and now >= self._end_ns:
             self.wake()  # a machine too busy for its timer: what is due is asked, late, before the run may be over
-            if not self._open or now >= self._drained_ns:
+            if not (self._open or self._bodies) or now >= self._drained_ns:
                 self._finish()
 
     def _give_up(self, answer: Answer, status: str, code: str) -> None:
@@ -312,6 +373,8 @@ class Driver:
             self._unpaid.clear()  # first: what a censored turn gives back, or a late grant, begins no turn any more
         for answer in list(self._open):
             self._give_up(answer, "censored", "run_ended")
+        for answer in list(self._bodies):
+            answer.connection.end_here()
         done, self._on_done = self._on_done, None
         if done is not None:
             done()

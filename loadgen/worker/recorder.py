@@ -28,6 +28,8 @@ OTHER_CODES = "other"
 _ADDED_UP = (*TOKEN_CLASSES, "cost_usd")
 """Columns of a call that are summed while the run goes on."""
 ASKED = ("asked", "completed", "failed", "abandoned", "censored", "dropped")
+BESIDE = ("sent", "unsent", "resent", "left_open", "went_on")
+"""What else is counted of turns; `left_open`: their bodies went on after the end they said, `went_on`: so did they."""
 OUTCOME = {"ok": "completed", "abandoned": "abandoned", "censored": "censored", "dropped": "dropped"}
 """Counter of each turn status; every other one counts as failed. asked is always the sum of the five."""
 
@@ -50,7 +52,7 @@ class Recorder:
     ) -> None:
         self.worker = worker
         self.t0_ns = 0
-        self.counters: dict[str, float] = dict.fromkeys((*ASKED, "sent", "unsent", "resent", "faults"), 0)
+        self.counters: dict[str, float] = dict.fromkeys((*ASKED, *BESIDE, "faults"), 0)
         self.errors: dict[str, int] = {}
         self.error_samples: dict[str, str] = {}
         self.faults: list[str] = []

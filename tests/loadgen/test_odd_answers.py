@@ -488,11 +488,16 @@ PIECES = st.sampled_from(
 
 
 def slowly(reads: list[bytes]) -> tuple[str, str | None, int, str, list[int]]:
-    """Status, tokens, chunks, text and times of content, event by event; read i comes at 10 (i + 1) ms."""
-    failed, usage, chunks, pieces, ended, times = False, None, 0, [], False, []
+    """Status, tokens, chunks, text and times of content, event by event; read i comes at 10 (i + 1) ms.
+
+    What stands behind [DONE] or an error is no part of the answer.
+    """
+    failed, usage, chunks, pieces, ended, times, over = False, None, 0, [], False, [], False
     parser = SseParser()
     for number, part in enumerate([*reads, b""], 1):
         for item in parser.feed(part or b"\n\n"):
+            if over:
+                continue
             try:
                 found = read_event(item.event, item.data)
             except StreamEventError:
@@ -506,6 +511,7 @@ def slowly(reads: list[bytes]) -> tuple[str, str | None, int, str, list[int]]:
                 times.append(10_000_000 * number)
             pieces.append(found.text)
             ended = ended or found.done or found.finish_reason is not None
+            over = found.done or found.failure is not None
     status = "stream_error" if failed or not chunks or not (ended or usage) else "ok"
     return status, (usage or {}).get("completion_tokens"), chunks, "".join(pieces), sorted(set(times))
 
