@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import linprog
 
 from capacity.simulator.engine import simulate
 from capacity.simulator.requests import Floats, Ints, Requests, Served, ServiceError, requests
-from neuron_bench.step_model import StepModel
+from neuron_bench.step_model import Coefficients, StepModel
 from slo.slo import Slo
 
 BOUND_SHARE_MIN = 0.01
@@ -128,18 +129,61 @@ def at_rate(work: Requests, rate_per_s: float) -> Requests:
 def throughput_bound_per_s(work: Requests, model: StepModel) -> float:
     """No replica serves more than this: batches always full, prefill never waiting for anything.
 
-    A batch of max_num_seqs shares each step's fixed cost; KV room may allow fewer.
+    A batch of max_num_seqs shares each step's fixed cost; KV room may allow fewer. A graph of an engine that pads holds
+    no more prompt tokens and requests than its size.
     """
     prompt, answer = float(work.input_tokens.mean()), float(work.output_tokens.mean())
-    steps = float(work.decode_steps.mean())
     batch = min(model.max_num_seqs, model.kv_tokens_max / (prompt + answer))
-    kv = prompt + answer / 2
     uncached = work.input_tokens - work.cached_tokens
     x_context = float((uncached * (work.cached_tokens + uncached / 2)).mean())
-    seconds = min(
-        steps * (k.a / batch + k.c + k.d * kv) + k.b * float(uncached.mean()) + k.e * x_context for k in model.buckets
-    )
+    load = _CallLoad(float(work.decode_steps.mean()), float(uncached.mean()), x_context, prompt + answer / 2, batch)
+    pads = any(k.bucket_tokens or k.bucket_seqs for k in model.buckets)
+    seconds = _padded_s(load, model) if pads else min(load.seconds(k) for k in model.buckets)
     return 1 / seconds if seconds > 0 else float("inf")
+
+
+@dataclass(frozen=True)
+class _CallLoad:
+    """What a mean call asks of a replica; batch: how many may decode at once."""
+
+    steps: float
+    prompt_tokens: float
+    prompt_x_context: float
+    kv_tokens: float
+    batch: float
+
+    def seconds(self, k: Coefficients) -> float:
+        """Of a replica's time, where every step has a full batch."""
+        return self.steps * (k.a / self.batch + self.decode_s(k)) + self.prompt_tokens * self.prefill_s(k)
+
+    def decode_s(self, k: Coefficients) -> float:
+        """Beyond the fixed cost, of one step of one call."""
+        return k.c + k.d * self.kv_tokens
+
+    def prefill_s(self, k: Coefficients) -> float:
+        """Beyond the fixed cost, of one prompt token."""
+        return k.b + k.e * self.prompt_x_context / max(self.prompt_tokens, 1e-9)
+
+
+def _padded_s(load: _CallLoad, model: StepModel) -> float:
+    """Least time of a mean call over all mixtures of graphs: how often each runs, and what of the call it holds."""
+    graphs = model.buckets
+    cost = np.array([[k.a, load.prefill_s(k), load.decode_s(k)] for k in graphs]).T.ravel()
+    none, each = np.zeros((len(graphs), len(graphs))), np.eye(len(graphs))
+    tokens = [model.max_batched_tokens if k.bucket_tokens is None else k.bucket_tokens for k in graphs]
+    seqs = [load.batch if k.bucket_seqs is None else min(load.batch, k.bucket_seqs) for k in graphs]
+    held = np.vstack([np.hstack([-np.diag(tokens), each, none]), np.hstack([-np.diag(seqs), none, each])])
+    ones, zeros = np.ones(len(graphs)), np.zeros(len(graphs))
+    least = linprog(
+        cost,
+        A_ub=held,
+        b_ub=np.zeros(len(held)),
+        A_eq=np.array([np.concatenate([zeros, ones, zeros]), np.concatenate([zeros, zeros, ones])]),
+        b_eq=[load.prompt_tokens, load.steps],
+    )
+    if not least.success:
+        raise ServiceError(f"{model.model_id} on {model.chip}: no graph holds a prompt token and a request")
+    return float(least.fun)
 
 
 def rate_at_slo(

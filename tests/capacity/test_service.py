@@ -50,6 +50,35 @@ def test_no_rate_passes_the_throughput_bound():
     assert rate(slos(1e6, 1e6)) <= throughput_bound_per_s(work, llama_8b()) * 1.02
 
 
+def padded(a=(0.02, 0.04), sizes=((0, 32), (512, 32)), **other):
+    """An engine with one graph to decode and one to prefill."""
+    graphs = [(a_i, tokens, seqs) for a_i, (tokens, seqs) in zip(a, sizes, strict=True)]
+    return step_model(buckets=graphs, **{"max_num_seqs": 32, "max_batched_tokens": 512} | other)
+
+
+def test_prompts_fill_the_graphs_of_an_engine_that_pads_before_any_limit():
+    """1,024 prompt tokens are two graphs of 512, 40 ms each; 32 others decode in those, and 10 steps need no more."""
+    work = drawn_work(lengths(prompt=1_024, answer=11), 500, 1)
+    assert throughput_bound_per_s(work, padded()) == pytest.approx(1 / 0.08, rel=0.01)
+    assert 0.5 / 0.08 < rate(slos(1e6, 1e6), padded(), lengths(1_024, answer=11)) <= 1.02 / 0.08
+
+
+def test_decodes_fill_the_graphs_of_an_engine_that_pads():
+    """640 steps, 32 at once in a graph of 32: 20 graphs of 20 ms a call; its prompt rides in one of the 40 ms."""
+    work = drawn_work(lengths(prompt=512, answer=641), 500, 1)
+    assert throughput_bound_per_s(work, padded()) == pytest.approx(1 / (19 * 0.02 + 0.04), rel=0.01)
+    smaller = padded(sizes=((0, 16), (512, 16)))
+    assert throughput_bound_per_s(work, smaller) == pytest.approx(1 / (39 * 0.02 + 0.04), rel=0.01)
+
+
+def test_a_single_graph_that_never_fills_is_bound_like_an_engine_that_does_not_pad():
+    work = drawn_work(lengths(prompt=10, answer=100), 500, 1)
+    plain = step_model(a=0.02, max_num_seqs=32)
+    assert throughput_bound_per_s(work, padded((0.02,), ((8192, 256),), max_batched_tokens=8192)) == pytest.approx(
+        throughput_bound_per_s(work, plain)
+    )
+
+
 @pytest.mark.parametrize("name", ["ttft", "tpot"])
 def test_a_tighter_slo_never_raises_the_rate(name):
     loose, tight = (2.0, 0.06), (0.8, 0.045)
