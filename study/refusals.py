@@ -90,7 +90,7 @@ def named_rates(text: str, model: StepModel, sweep: Sequence[Observed]) -> Itera
         notes = " ".join(model.notes)
         if found := re.search(rf"a queue begins near {RATE}/s: measure next a step there", notes):
             yield float(found[1])
-        elif found := re.search(rf"at {RATE}/s the pace .* measure next: (\d+) more load steps", notes):
+        elif found := re.search(rf"at {RATE}/s pace and coefficients .* measure next: (\d+) more load steps", notes):
             yield from [float(found[1])] * min(int(found[2]), STEPS_MAX)
 
 

@@ -51,12 +51,14 @@ class Certainty:
         """What a reader of the step model must know, with the measurement to take next."""
         if self.beyond_per_s is None:
             return ()
-        known = f"known within {self.tolerance:.0%} up to {self.known_per_s:.3g}/s" if self.known_per_s else "not known"
+        reach = f"up to {self.known_per_s:.3g}/s" if self.known_per_s else "at no rate that was drawn"
+        known = f"known within {self.tolerance:.0%} {reach}"
         if self.error * SIGMAS > WILD:
             return (f"medians are {known}; a queue begins near {self.beyond_per_s:.3g}/s: measure next a step there",)
         return (
-            f"medians are {known}: at {self.beyond_per_s:.3g}/s the pace between load steps moves them by "
-            f"{self.error:.0%} (one sigma); measure next: {self.steps_needed(steps) - steps} more load steps near it",
+            f"medians are {known}: at {self.beyond_per_s:.3g}/s pace and coefficients leave {self.error:.1%} open (one "
+            f"sigma), so they are known within {SIGMAS * self.error:.0%} there; measure next: "
+            f"{self.steps_needed(steps) - steps} more load steps near it",
         )
 
 

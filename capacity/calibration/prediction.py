@@ -170,9 +170,11 @@ def extrapolations(work: Requests, model: StepModel) -> tuple[str, ...]:
     ]
     known_per_s = model.validity.get(KNOWN, (0.0, math.inf))[1]
     if means["requests_per_s"] > BEYOND * known_per_s:
+        reach = f"up to {known_per_s:.3g} only" if known_per_s else "at no rate that was drawn"
         beyond.append(
-            f"requests_per_s: {means['requests_per_s']:.3g}, and medians are known up to {known_per_s:.3g} only, by "
-            "the drift between load steps; the step model's notes name the load step to measure next"
+            f"requests_per_s: {means['requests_per_s']:.3g}, and medians are known {reach}, by what the load steps "
+            "leave open of pace and coefficients; the step model's notes say how far off they may be, and what to "
+            "measure next"
         )
     return tuple(beyond)
 

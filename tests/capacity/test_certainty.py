@@ -43,6 +43,13 @@ def test_no_number_of_steps_is_named_for_a_median_inside_a_queue():
     assert Certainty(1.0, 0.1).notes(3) == ()
 
 
+def test_medians_known_nowhere_say_within_what_they_are_known():
+    """A sigma of 3.5% is 7.7% at 97%: no number is claimed to be nought."""
+    (note,) = Certainty(0.0, 0.05, 2.0, 0.035).notes(3)
+    assert "known within 5% at no rate that was drawn" in note
+    assert "leave 3.5% open (one sigma), so they are known within 8% there; measure next: 5 more load steps" in note
+
+
 def test_load_steps_further_apart_than_the_machine_drifts_are_refused_with_both_figures():
     with pytest.raises(CalibrationError, match=r"lay 15% apart between them, and 10% is stated .* measure the busiest"):
         refuse_apart(np.array([-0.08, 0.0, 0.07]), 0.1)

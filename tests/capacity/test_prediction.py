@@ -69,6 +69,8 @@ def test_a_rate_at_which_the_drift_hides_the_medians_is_named(fitted):
     known = replace(fitted, validity=fitted.validity | {KNOWN: (0.0, 8.0)})
     (warning,) = extrapolations(observed(9.5).requests(), known)
     assert "medians are known up to 8 only" in warning
+    nowhere = replace(fitted, validity=fitted.validity | {KNOWN: (0.0, 0.0)})
+    assert "medians are known at no rate that was drawn" in extrapolations(observed(9.5).requests(), nowhere)[0]
 
 
 def test_what_lies_beyond_the_calibrated_range_is_named(fitted):

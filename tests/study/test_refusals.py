@@ -21,8 +21,8 @@ SWEEP = [observed(2.0), observed(5.0)]
         ("requests_per_s: 4.81 is beyond the 2.5 that was measured", (), [4.81]),
         (
             "requests_per_s: 4, and medians are known up to 3 only",
-            ("medians are known: at 3.5/s the pace between load steps moves them by 4% (one sigma); measure next: 2 "
-             "more load steps near it",),
+            ("medians are known: at 3.5/s pace and coefficients leave 4.0% open (one sigma), so they are known "
+             "within 9% there; measure next: 2 more load steps near it",),
             [3.5, 3.5],
         ),
         ("medians are known up to 3 only", ("a queue begins near 6/s: measure next a step there",), [6.0]),
