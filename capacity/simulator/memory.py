@@ -1,4 +1,7 @@
-"""Results of a pure function, kept by the content of its arguments: the same simulation is never made twice."""
+"""Results of a pure function, kept by the content of its arguments: the same simulation is never made twice.
+
+A plan looks results up some hundred times, so that is where one that nobody waits for can end (`ended_by`).
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,24 @@ import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import is_dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
 
 _Result = TypeVar("_Result")
+_GO_ON: ContextVar[Callable[[], None] | None] = ContextVar("go_on", default=None)
+
+
+@contextlib.contextmanager
+def ended_by(go_on: Callable[[], None]) -> Iterator[None]:
+    """Have `go_on()` called before each look-up in a block, in this thread: what it raises ends the block."""
+    before = _GO_ON.set(go_on)
+    try:
+        yield
+    finally:
+        _GO_ON.reset(before)
 
 
 class Memory(Generic[_Result]):
@@ -33,6 +48,8 @@ class Memory(Generic[_Result]):
 
     def get(self, key: str, make: Callable[[], _Result], label: tuple[str, ...] = ()) -> _Result:
         """The result of this key; made now where it is not known."""
+        if (go_on := _GO_ON.get()) is not None:
+            go_on()
         if key not in self._results:
             if self._tell is not None:
                 self._tell(*label)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
+from types import FrameType
 
 from capacity.fleet.self_hosted import SIMULATIONS
 from capacity.plan import Plan
+from capacity.simulator.memory import ended_by
 from host.errors import PeakdayError
 from peakday.console import Console
 from peakday.plan.plan import Sources, basis_of, plan_of
@@ -18,6 +21,17 @@ from scenarios.loading import load_scenario, scenario_hash
 
 NAME = "what-if"
 """ID of a plan that is in no folder."""
+STOP = signal.SIGUSR1
+"""Sent to the process when nobody waits for its answer any more."""
+LEFT = "left"
+"""What it answers then."""
+
+
+class _LeftError(BaseException):
+    """Nobody waits for the answer: no error of planning, so what handles those lets it pass.
+
+    Raised between simulations alone: an import or a compilation that is broken off would break the next plan.
+    """
 
 
 class _Told(Console):
@@ -55,16 +69,31 @@ def renamed(plan: Plan, plan_id: str, now_utc: str) -> Plan:
 def work(pipe: Connection, folder: str) -> None:
     """Answer questions from the pipe until it ends: with whoever started this process, this process ends."""
     os.chdir(folder)
+    left = False
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        nonlocal left
+        left = True
+
+    def go_on() -> None:
+        if left:
+            raise _LeftError
+
+    signal.signal(STOP, leave)
     while True:
         try:
-            question = pipe.recv()
-            pipe.send(_reply(question, lambda line: pipe.send(("progress", line))))
+            reply = _reply(pipe.recv(), lambda line: pipe.send(("progress", line)), go_on)
+            left = False  # a signal that comes later still has the next question asked again, and loses none
+            pipe.send(reply)
         except (EOFError, OSError, KeyboardInterrupt):
             return
 
 
-def _reply(question: Question, tell: Callable[[str], None]) -> tuple[str, Plan | str]:
+def _reply(question: Question, tell: Callable[[str], None], go_on: Callable[[], None]) -> tuple[str, Plan | str]:
     try:
-        return "plan", answer(question, tell)
+        with ended_by(go_on):
+            return "plan", answer(question, tell)
+    except _LeftError:
+        return LEFT, ""
     except PeakdayError as error:
         return "refused", " ".join(str(error).split())

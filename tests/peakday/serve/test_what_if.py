@@ -2,21 +2,26 @@
 
 import asyncio
 import json
+import os
 import shlex
 import shutil
+import signal
 import threading
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from starlette.datastructures import QueryParams
 
 from capacity.plan import load_plan
+from capacity.simulator.memory import Memory
 from dashboards.numbers.bridge import bridge
 from peakday.cli import main
 from peakday.serve.planning.form import groups, unlisted
 from peakday.serve.planning.planner import Planner
 from peakday.serve.planning.question import Question, QuestionError
 from peakday.serve.planning.saving import save_scenario
-from peakday.serve.planning.worker import answer
+from peakday.serve.planning.worker import LEFT, STOP, answer, work
 from peakday.serve.what_if import _answer
 from scenarios.loading import load_scenario, scenario_hash
 
@@ -146,6 +151,74 @@ def test_who_goes_away_while_waiting_is_not_planned_for(tmp_path):
     asked, ended = asyncio.run(ask())
     assert asked == [first, third]
     assert [type(one) for one in ended] == [asyncio.CancelledError, asyncio.CancelledError, QuestionError]
+
+
+class _Stops(_Waits):
+    """One whose process leaves what it plans when it is told to, and refuses what it is asked again."""
+
+    def _stop(self):
+        self.stopped = len(self.asked)
+        self.may_answer.set()
+
+    def _exchange(self, question, tell):
+        before = len(self.asked)
+        kind, content = super()._exchange(question, tell)
+        return (LEFT, "") if getattr(self, "stopped", None) == before + 1 else (kind, content)
+
+
+def test_what_nobody_waits_for_any_more_ends_and_the_next_question_is_planned(tmp_path):
+    """Only the last of a question's readers ends it; one that comes as it ends has it planned again."""
+    first, second = (Question("smoke", seed=seed) for seed in range(2))
+
+    async def ask():
+        planner = _Stops(tmp_path)
+        readers = [asyncio.ensure_future(planner.plan(one, lambda _: None)) for one in (first, first, second)]
+        while not planner.asked:
+            await asyncio.sleep(0)
+        readers[0].cancel()
+        await asyncio.wait({readers[0]})
+        assert not hasattr(planner, "stopped")
+        readers[1].cancel()
+        await asyncio.wait({readers[1]})
+        late = asyncio.ensure_future(planner.plan(first, lambda _: None))
+        ended = await asyncio.gather(readers[2], late, return_exceptions=True)
+        return planner.asked, ended, planner._waiting
+
+    asked, ended, waiting = asyncio.run(ask())
+    assert asked[0] == first
+    assert sorted(asked[1:], key=lambda one: one.seed) in ([first, second], [first, first, second])
+    assert [type(one) for one in ended] == [QuestionError, QuestionError]
+    assert not waiting
+
+
+def test_the_planning_process_leaves_a_question_when_it_is_told_to_and_takes_the_next(tmp_path, monkeypatch):
+    """At the next look-up of what was simulated; a signal that comes too late has the next question asked again."""
+    replies, asked, looked_up = [], [], Memory(1)
+    early, late, again = (Question("smoke", seed=seed) for seed in range(3))
+
+    def received():
+        yield early
+        os.kill(os.getpid(), STOP)
+        yield late
+        yield again
+        raise EOFError
+
+    def planned(question, tell):
+        asked.append(question)
+        if question is early:
+            os.kill(os.getpid(), STOP)
+        looked_up.get("rate", lambda: 1)
+        raise QuestionError("no plan")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("peakday.serve.planning.worker.answer", planned)
+    before = signal.getsignal(STOP)
+    try:
+        work(SimpleNamespace(recv=partial(next, received()), send=replies.append), str(tmp_path))
+    finally:
+        signal.signal(STOP, before)
+    assert replies == [(LEFT, ""), (LEFT, ""), ("refused", "no plan")]
+    assert asked == [early, late, again]
 
 
 def test_a_page_that_is_closed_takes_its_question_back():
