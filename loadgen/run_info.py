@@ -17,6 +17,8 @@ from host.errors import PeakdayError
 SCHEMA = "peakday.run/1"
 RUNNING = "running"
 FINISHED = "finished"
+STREAMS = ("planner_queries", "price_ticks", "rule_storms")
+"""Background streams of a scenario, as `skipped` names them."""
 
 
 class RecordError(PeakdayError, ValueError):
@@ -388,6 +390,14 @@ class RunInfo:
     def simulated(self) -> tuple[str, ...]:
         """Names of the supplies that an emulator played, sorted."""
         return tuple(sorted(name for name, kind in (self.provenance or {}).items() if kind == "simulated"))
+
+    @property
+    def skipped_of_note(self) -> tuple[str, ...]:
+        """What was skipped, streams only where the target is the assistant: no other system has them."""
+        skipped = self.skipped or ()
+        if any(target.kind == "assistant" for target in self.targets or ()):
+            return skipped
+        return tuple(item for item in skipped if item.partition(":")[0] not in STREAMS)
 
     def quantile(self, metric: str, share: str) -> Quantile | None:
         """One quantile, such as `ttft_s` and `p99`; None where the record does not hold it."""

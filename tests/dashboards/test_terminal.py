@@ -3,7 +3,8 @@ from dataclasses import replace
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import run_numbers
 from dashboards.terminal import lines_of, plan_summary, run_summary
-from loadgen.run_info import AutobuyTotals, ChatAroundStorm, Quantile
+from loadgen.run_info import STREAMS, AutobuyTotals, ChatAroundStorm, Quantile, TargetRef
+from loadgen.worker.background import skipped_streams
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 
@@ -20,6 +21,22 @@ def test_an_invalid_run_says_so_in_its_second_line(tmp_path):
     lines = run_summary(make_run(tmp_path / "r", 60, valid=False)).splitlines()
     assert "INVALID" in lines[1]
     assert "start lag" in lines[2]
+
+
+def test_a_stream_of_the_assistants_is_no_warning_where_another_system_is_the_target(run):
+    """The record keeps what was left out; only where the assistant is the target is it worth a warning."""
+    streams = {"demand": {"background": {name: {"peak_per_s": 1} for name in STREAMS}}}
+    skipped = skipped_streams(streams, planner=False, assistant=False, follows_event=True)
+    assert tuple(item.partition(":")[0] for item in skipped) == STREAMS
+    lost = "http://127.0.0.1:1/metrics: 2 samples missing, it did not answer"
+
+    def warned(kind):
+        target = (TargetRef(kind, "http://127.0.0.1:1"),)
+        info = replace(run.info, warnings=(), skipped=(*skipped, lost), targets=target)
+        return [line for line in run_summary(replace(run, info=info)).splitlines() if "skipped: " in line]
+
+    assert [line.split("skipped: ")[1] for line in warned("openai")] == [lost]
+    assert len(warned("assistant")) == 3
 
 
 def test_few_turns_hide_p99_in_the_summary(tmp_path):

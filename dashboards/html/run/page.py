@@ -49,8 +49,8 @@ def _simulated_banner(info: RunInfo) -> list[Banner]:
 
 
 def run_warnings(info: RunInfo) -> list[str]:
-    """The record's warnings and what it skipped, the decisive ones first."""
-    return by_weight([*(info.warnings or ()), *(f"skipped: {item}" for item in info.skipped or ())])
+    """The record's warnings and what of note it skipped, the decisive ones first."""
+    return by_weight([*(info.warnings or ()), *(f"skipped: {item}" for item in info.skipped_of_note)])
 
 
 def _warning_banner(info: RunInfo) -> list[Banner]:
