@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -71,6 +72,7 @@ class ScenarioRef(Row):
     hash: str
     seed: int
     start: str | None = None  # when the event begins, ISO 8601; null in older plans
+    length_s: float | None = None  # of the event; null in older plans
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,33 @@ class Plan(Row):
             + f": {sum(row.needed_vcpu for row in rows):,.0f} vCPUs of {terms}"
             for terms, rows in lines.items()
         )
+
+    @property
+    def event_period(self) -> tuple[datetime, datetime]:
+        """When the event begins and ends; a record without its length has that of what is paid for.
+
+        Raises:
+            PlanError: the record does not say when it begins.
+        """
+        if self.scenario.start is None:
+            raise PlanError(f"{self.plan_id}: does not say when its event starts; make it again with `peakday plan`")
+        start = datetime.fromisoformat(self.scenario.start)
+        length = timedelta(seconds=self.scenario.length_s) if self.scenario.length_s is not None else self._paid
+        return start, start + length
+
+    @property
+    def paid_period(self) -> tuple[datetime, datetime]:
+        """What is paid for: it ends with the event, and begins the warm-up (or what a horizon adds) before it.
+
+        Raises:
+            PlanError: the record does not say when the event begins.
+        """
+        end = self.event_period[1]
+        return end - self._paid, end
+
+    @property
+    def _paid(self) -> timedelta:
+        return timedelta(hours=self.rules.hours if self.rules else 24.0)
 
     @property
     def simulated(self) -> bool:

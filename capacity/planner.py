@@ -97,7 +97,9 @@ def make_plan(
         plan_id=plan_id,
         created_utc=now_utc,
         peakday_version=version,
-        scenario=ScenarioRef(scenario.name, scenario_hash, scenario.seed, scenario.event.start.isoformat()),
+        scenario=ScenarioRef(
+            scenario.name, scenario_hash, scenario.seed, scenario.event.start.isoformat(), scenario.event.length_s
+        ),
         seed=seed,
         assumptions_with_most_effect=assumptions_first(ranked),
         first_limit_exceeded=first_limit_exceeded(supplies, beside),

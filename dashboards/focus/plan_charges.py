@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
 from functools import partial
 
-from capacity.plan import Plan, PlanError
+from capacity.plan import Plan
 from capacity.rows.fleet import ChipOption, SupplyPlan
 from capacity.rows.money import Purchase
 from dashboards.focus.columns import (
@@ -47,13 +46,9 @@ def plan_charges(plan: Plan) -> list[Charge]:
 
 def _charge_of(plan: Plan) -> Callable[..., Charge]:
     """Makes a charge of this plan: what all its charges share is filled in."""
-    if plan.scenario.start is None:
-        raise PlanError(f"{plan.plan_id}: does not say when its event starts; make it again with `peakday plan`")
-    hours = plan.rules.hours if plan.rules else 24.0
-    start = datetime.fromisoformat(plan.scenario.start)
     return partial(
         Charge,
-        **period_columns(start, start + timedelta(hours=hours)),
+        **period_columns(*plan.paid_period),
         x_Estimate="planned",
         x_RecordId=plan.plan_id,
         x_Scenario=plan.scenario.name,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from datetime import datetime
 from pathlib import Path
 
 from capacity.plan import Plan, PlanError
@@ -51,16 +50,14 @@ def export_tickets(source: Run | Plan, out: Path) -> Path:
 
 def plan_tickets(plan: Plan) -> Iterator[Ticket]:
     """What stands in the way of the order, then each booking and each quota request with the day to act by."""
-    if plan.scenario.start is None:
-        raise PlanError(f"{plan.plan_id}: does not say when its event starts; make it again with `peakday plan`")
+    start, end = plan.event_period
     unknown = [supply.model for supply in plan.supplies if supply.model not in models()]
     if unknown:
         shown = Untrusted(unknown[0]).label
         raise PlanError(
             f"{plan.plan_id}: model {shown!r} is not in models.yaml, so what to book or ask for is not known"
         )
-    hours = plan.rules.hours if plan.rules else 24.0
-    lines = order_lines(plan, Occasion(datetime.fromisoformat(plan.scenario.start), hours * 3_600))
+    lines = order_lines(plan, Occasion(start, (end - start).total_seconds()))
     verdict = order_verdict(plan, late_steps(lines))
     for obstacle in verdict.obstacles:
         yield Ticket(f"Clear the way for {plan.scenario.name}: {obstacle}", _about(plan), priority="High")

@@ -104,7 +104,8 @@ def plan(
     text, data = (plan_summary if details else plan_answer)(made), asdict(made)
     if actuals is not None:
         text, data = with_actuals(made, actuals, text, data)
-    Console(as_json).result(f"{text}\n\n{READ_ON}\n{folder}/plan.json, plan.xlsx, report.html", data)
+    files = "plan.json, plan.xlsx, report.html" + (", order.html, order.csv" if for_order else "")
+    Console(as_json).result(f"{text}\n\n{READ_ON}\n{folder}/{files}", data)
 
 
 @verbs.command(epilog="Example: peakday plan predict my-8b.step-model.json --arrivals step-4.csv")

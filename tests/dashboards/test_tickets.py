@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from capacity.plan import PlanError
+from dashboards.focus.plan_charges import plan_charges
 from dashboards.order.quotas import quota_asks
 from dashboards.order.tickets import export_tickets
 from loadgen.run_info import SloResult, Verdict
@@ -31,6 +33,25 @@ def test_a_plan_becomes_its_bookings_and_quota_requests_with_the_day_to_act_by(t
     assert {row["Due Date"] for row in asked} == {"2026-10-17"}
     assert all(row["Due Date"] < "2026-11-28" for row in booked)
     assert {row["Labels"] for row in (*booked, *asked)} == {"peakday chips", "peakday quota"}
+
+
+def test_bookings_and_charges_begin_before_the_event_by_the_warm_up_and_end_with_it(tmp_path):
+    """As the order's own lines do; a record of before, which does not say how long the event is, ends them later."""
+    plan = make_plan(simulated=False)
+    hours = plan.rules.hours
+    plan = replace(
+        plan, scenario=replace(plan.scenario, start="2026-11-27T05:00:00+00:00", length_s=(hours - 0.25) * 3600)
+    )
+    end = datetime(2026, 11, 27, 4, 45, tzinfo=UTC) + timedelta(hours=hours)
+    assert plan.paid_period == (datetime(2026, 11, 27, 4, 45, tzinfo=UTC), end)
+    hourly = [row for row in rows(export_tickets(plan, tmp_path / "t.csv")) if "(on demand)" in row["Summary"]]
+    assert all(f"2026-11-27T04:45Z to {end:%Y-%m-%dT%H:%MZ}" in row["Description"] for row in hourly)
+    charge = plan_charges(plan)[0]
+    assert (charge.ChargePeriodStart, charge.ChargePeriodEnd) == ("2026-11-27T04:45:00Z", f"{end:%Y-%m-%dT%H:%M:%SZ}")
+    before = replace(plan, scenario=replace(plan.scenario, length_s=None))
+    assert (
+        before.event_period == before.paid_period == (end - timedelta(hours=hours - 0.25), end + timedelta(hours=0.25))
+    )
 
 
 def test_a_run_becomes_what_it_missed_and_why_it_does_not_count(tmp_path):
