@@ -77,8 +77,8 @@ def bill(
         *range_around(middle, max(0.0, float(low)), float(high)),
         "USD",
         origin if origin == "assumed" and not sized else provenance,
-        "list prices of facts/ less stated discounts; fleets bought at the service level and paid for the whole event, "
-        "tokens at the median demand",
+        "list prices of facts/ less stated discounts; fleets as bought and held (plan.purchase), tokens at the median "
+        "demand; range: 80% of draws of the tokens, and what fleets of other seeds cost",
         HEADLINE_CONFIDENCE,
         simulated=provenance == "simulated",
     )

@@ -13,6 +13,7 @@ from capacity.plan import Plan, PlanError, Rejected
 from capacity.rows.doubt import ErrorBars, InformationValue, Sensitivity
 from capacity.rows.fleet import SupplyPlan
 from capacity.rows.needs import AccountNeed, QuotaNeed
+from facts.geography import profile_warning
 from facts.lifecycle import lifecycle_warning
 from scenarios.schema import Scenario
 
@@ -20,6 +21,8 @@ CHARGED_SHARE_MIN = 0.99
 """Below this share a fleet's cost is lines apart from the interactions'."""
 
 
+PRICED_IN, AT_HOME = "us-east-1", "us-"
+"""On-demand prices are of one region (facts/data/instances.csv); in another country that is a warning of its own."""
 RANGE_WIDE = 10.0
 """A range beyond this says which measurement would shrink it."""
 RESERVED_SHARE_MAX = 0.9
@@ -85,7 +88,7 @@ def rejected(supplies: Sequence[SupplyPlan]) -> tuple[Rejected, ...]:
 
 def warnings(inputs: PlanInputs, supplies: Sequence[SupplyPlan], sized: Sequence[str], now_utc: str) -> tuple[str, ...]:
     """Everything that makes a number here weaker than it looks."""
-    lines = [*_retirements(inputs, supplies), *dict.fromkeys(sized)]
+    lines = [*_retirements(inputs, supplies), *_abroad(inputs, supplies), *dict.fromkeys(sized)]
     if not inputs.measured:
         what = "tokens, turns and routes" if inputs.usage is None else "turns and routes"
         lines.append(f"{what} are assumed: no run was given; rehearse with `peakday run`")
@@ -114,6 +117,24 @@ def _retirements(inputs: PlanInputs, supplies: Sequence[SupplyPlan]) -> list[str
     last = start + timedelta(seconds=inputs.scenario.event.length_s)
     models = [inputs.prices.models[name] for name in dict.fromkeys(supply.model for supply in supplies)]
     return [line for model in models if (line := lifecycle_warning(model, start.date(), last.date()))]
+
+
+def _abroad(inputs: PlanInputs, supplies: Sequence[SupplyPlan]) -> list[str]:
+    """Regions in which a model cannot be called, or whose instances are priced as another region's."""
+    lines = []
+    for name in dict.fromkeys(supply.model for supply in supplies):
+        regions = [supply.region for supply in supplies if supply.model == name]
+        if line := profile_warning(inputs.prices.models[name], regions):
+            lines.append(line)
+    listed: dict[str, list[str]] = {}
+    for supply in supplies:
+        if supply.chosen and supply.chosen.price_kind == "on demand" and not supply.region.startswith(AT_HOME):
+            listed.setdefault(supply.chosen.instance_type, []).append(supply.region)
+    return lines + [
+        f"{kind} in {', '.join(regions)}: priced as in {PRICED_IN}, and whether it is offered there is not known; "
+        "`peakday aws pull`, or prices.instances, states yours"
+        for kind, regions in listed.items()
+    ]
 
 
 def range_note(errors: ErrorBars | None, known: Sequence[InformationValue]) -> tuple[str, ...]:
@@ -182,17 +203,18 @@ def _billing(inputs: PlanInputs, supplies: Sequence[SupplyPlan]) -> list[str]:
     lag_s = 0.0 if inputs.scenario.capacity.horizon_s else inputs.scenario.capacity.resilience.warm_up_lag_s
     warm_up = f", {lag_s / 3600:,.2f} of them warm-up before the event" if lag_s else ""
     lines = {}
+    elsewhere = any(supply.chosen and supply.region != PRICED_IN for supply in supplies)
     for chosen in (supply.chosen for supply in supplies if supply.chosen):
         kind = chosen.price_kind
+        prices = f"{kind} prices" + (f" of {PRICED_IN}" if elsewhere and kind == "on demand" else "")
         if chosen.held == BY_THE_HOUR:
             lines[kind, chosen.held] = (
-                f"self-hosted models at {kind} prices are held and charged by the hour, as many as the timeline needs, "
+                f"self-hosted models at {prices} are held and charged by the hour, as many as the timeline needs, "
                 f"running {lag_s / 3600:,.2f} h before they are needed: no other hour has the headroom of the peak"
             )
         else:
             lines[kind, chosen.held] = (
-                f"self-hosted models at {kind} prices are charged {rule[kind]}: "
-                f"{chosen.billed_hours:,.2f} hours{warm_up}"
+                f"self-hosted models at {prices} are charged {rule[kind]}: {chosen.billed_hours:,.2f} hours{warm_up}"
             )
     return list(lines.values())
 

@@ -230,8 +230,8 @@ def _throttling(plan: Plan) -> Iterator[Decision]:
         )
         if held > 0:
             sentence = (
-                f"{held:.1%} of {model}'s calls in {region} would be throttled at p90 of demand as granted, by what "
-                f"calls reserve; {back:.1%} if all that is unused came back at once"
+                f"{back:.1%} of {model}'s calls in {region} would be throttled at p90 of demand as granted, where a "
+                f"call gives back what it reserved and did not use as it ends; {held:.1%} where nothing comes back"
             )
             yield Decision("throttling", "Throttling", sentence, changes=back > 0)
         cut, region = max(((back.cut_ratio, region) for _, back, region in at_p90), default=(0.0, ""))

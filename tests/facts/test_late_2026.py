@@ -5,6 +5,7 @@ from datetime import date
 import pytest
 
 from dashboards.numbers.warnings import by_weight
+from facts.geography import profile_warning
 from facts.lifecycle import lifecycle_warning
 from facts.quota_kinds import quota_kinds
 from facts.quota_names import limits_of, parse_quota_name
@@ -96,3 +97,15 @@ def test_a_model_that_is_gone_by_the_event_is_the_first_warning():
     others = ["x: no chip meets its SLOs", "supply: needs an exception for 3", "quotas bind", "all else"]
     assert by_weight([*others, gone])[0] == gone
     assert by_weight([*others, late])[0] == late
+
+
+def test_a_profile_of_one_geography_is_not_called_from_another():
+    """A plan in Tokyo and Frankfurt by a US profile says so; a global one and a model of one's own have no limit."""
+    known, regions = models(), ("ap-northeast-1", "us-east-1", "eu-central-1", "eu-central-1")
+    line = profile_warning(known["nova-pro"], regions)
+    assert line.startswith(
+        "nova-pro: us.amazon.nova-pro-v1:0 is a profile of another geography than ap-northeast-1, eu-central-1 "
+    )
+    assert profile_warning(known["nova-pro"], ("us-east-1", "ca-central-1")) is None
+    assert profile_warning(known["claude-sonnet"], regions) is None
+    assert profile_warning(known["custom-8b"], regions) is None

@@ -134,9 +134,8 @@ def _throttling(plan: Plan) -> list[Panel]:
         return []
     columns = ("Model", "Region", "By reservation", "By settlement", "Answers cut off", "First", "max_tokens to set")
     words = (
-        "Share of calls that the quota buckets, as granted, would turn away over the event at p90 of demand. AWS "
-        "throttles by what calls reserve; settlement is the reading in which what they did not use comes back as they "
-        "end."
+        "Share of calls that the quota buckets, as granted, would turn away over the event at p90 of demand. A call "
+        "reserves when it starts: by settlement, what it did not use comes back as it ends; by reservation, nothing."
     )
     return [Panel("Throttling", words, Table("Calls throttled", columns, rows, text_columns=(0, 1, 5)))]
 
