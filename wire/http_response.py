@@ -6,7 +6,7 @@ there `feed` is the parser's own function.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import httptools
 
@@ -14,6 +14,21 @@ SET_COOKIE = b"set-cookie"
 """The one header that may come more than once and be no list: its values stand on a line each."""
 HEAD_BYTES_MAX = 64 * 1024
 """A head that is longer is an attack on our memory."""
+
+
+_AGAIN_LENGTH_MAX = 40
+
+
+def retry_after(headers: Mapping[bytes, bytes]) -> str:
+    """When a server asks to come back: `7 s` or `Wed, 21 Oct 2026 07:28:00 GMT`; empty where it does not say.
+
+    Source: RFC 9110, 10.2.3; `retry-after-ms` as OpenAI's and Azure's servers send it and their clients read it.
+    """
+    thousandths = headers.get(b"retry-after-ms", b"").strip()
+    if thousandths.isdigit() and len(thousandths) < _AGAIN_LENGTH_MAX:
+        return f"{int(thousandths) / 1e3:g} s"
+    text = headers.get(b"retry-after", b"").strip().decode("latin-1")[:_AGAIN_LENGTH_MAX]
+    return f"{text} s" if text.isdecimal() else text
 
 
 class ResponseError(ValueError):
@@ -70,8 +85,14 @@ class ResponseReader:
         return self.has_head and b"content-length" not in self.headers and b"transfer-encoding" not in self.headers
 
     def _feed_head(self, data: bytes) -> None:
+        first = not self._head_bytes
         self._head_bytes += len(data)
-        self._parser.feed_data(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            if first and not data.startswith(_HTTP[: len(data)]):
+                raise ResponseError(_spoken(data)) from None
+            raise
         if not self.has_head and self._head_bytes > HEAD_BYTES_MAX:
             raise ResponseError(f"the head of the response is longer than {HEAD_BYTES_MAX} bytes")
 
@@ -109,6 +130,22 @@ class ResponseReader:
 
 MALFORMED = (ResponseError, httptools.HttpParserError, httptools.HttpParserUpgrade)
 """What `feed` raises when a server's bytes are no response."""
+
+
+_HTTP = b"HTTP/"
+_TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
+"""How an alert and a handshake begin (RFC 8446, 5.1)."""
+_HTTP2_SETTINGS = b"\x04"
+"""The type of an HTTP/2 server's first frame (RFC 9113, 3.4), behind three bytes of its length."""
+
+
+def _spoken(data: bytes) -> str:
+    """What a server speaks that does not speak HTTP/1.1, by its first bytes."""
+    if data.startswith(_TLS_RECORDS):
+        return "it speaks TLS: name it by https://"
+    if data[:1] == b"\0" and data[3:4] == _HTTP2_SETTINGS:
+        return "it speaks HTTP/2 alone: put a front that speaks HTTP/1.1 before it"
+    return f"no HTTP/1.1, it begins with {data[:40]!r}: is the port another service's?"
 
 
 def _closed(data: bytes) -> None:

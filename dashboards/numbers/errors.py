@@ -10,10 +10,12 @@ import pandas as pd
 
 from host.json_values import mapping
 from loadgen.record import Run
+from wire.html_text import is_page, page_words
 
 SAID_LENGTH_MAX = 160
 """Characters of a sentence that stands beside a count."""
-_MARKUP = re.compile(r"<(script|style|head)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_AGAIN = re.compile(r"(retry after .{1,42}?): ")
+"""A sample of a refusal that says when to come back, as `loadgen.transport.answer` writes it."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ def error_kinds(run: Run) -> list[ErrorKind]:
 
 def sentence_of(sample: str) -> str:
     """What a person reads in what a target said: the message in its JSON, the words on its page, on one line."""
+    again = _AGAIN.match(sample)
+    sample = sample[again.end() :] if again else sample
     try:
         value = json.loads(sample)
     except ValueError:
@@ -56,6 +60,6 @@ def sentence_of(sample: str) -> str:
     words = [mapping(error).get(key) for key in ("message", "detail", "msg", "error")]
     text = next((word for word in (error, *words) if isinstance(word, str) and word), None)
     if text is None:
-        text = _MARKUP.sub(" ", sample) if sample.lstrip().startswith("<") else sample
-    line = " ".join(text.split())
+        text = page_words(sample) if is_page(sample) else sample
+    line = " ".join(text.split()) + (f" ({again[1]})" if again else "")
     return line if len(line) <= SAID_LENGTH_MAX else f"{line[: SAID_LENGTH_MAX - 1]}…"

@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 
 from host.redaction import shown_url
+from wire.html_text import is_page, page_words
+from wire.http_response import retry_after
 from wire.json_values import JsonStreamError
 from wire.openai_stream import StreamEventError
 from wire.sse import LINE_BYTES_MAX, SseError, SseParser
@@ -23,6 +25,11 @@ THROTTLED_STATUS = 429
 GRPC = b"application/grpc"
 COMPRESSED = "it compressed the answer, which was not asked for and hides its times: turn that off for this path"
 UNSPOKEN = "it answers in gRPC, which no target reads: put a front that speaks HTTP and JSON before it"
+
+
+HTML = b"text/html"
+A_PAGE = "a page of HTML in place of an answer; does it ask to log in, or is the path another's? "
+RETRY_AFTER = "retry after"
 
 
 class BadAnswer(ValueError):
@@ -114,10 +121,12 @@ class Answer:
         self.http_status = http_status
         if headers.get(b"x-peakday-simulated") == b"1":
             self.meta["simulated"] = True
-        if 300 <= http_status < 400:
+        if 300 <= http_status < 400 and not self.good:
             where = shown_url(headers.get(b"location", b"nowhere").decode("latin-1"))
             self.error_body = f"redirects to {where}; name that address\n".encode()
         if not self.good:
+            if again := retry_after(headers):
+                self.meta["retry_after"] = again
             return self.refused
         encoding = headers.get(b"content-encoding", b"").strip().lower()
         if encoding not in (b"", b"identity"):
@@ -126,6 +135,8 @@ class Answer:
         if headers.get(b"content-type", b"").startswith(GRPC):
             self.refuse("http_error", "grpc", UNSPOKEN)
             return self.skip
+        if headers.get(b"content-type", b"").lower().startswith(HTML):
+            return self.unsure
         return self.feed
 
     @property
@@ -142,6 +153,13 @@ class Answer:
         if len(self.error_body) < _ERROR_BODY_BYTES:
             self.error_body += data
 
+    def unsure(self, now_ns: int, data: bytes) -> None:
+        """Read a body that is called HTML: a page where it begins as one, else an answer whose type nobody set."""
+        if self.error_body or (not self.first_ns and is_page(data[:200].decode("utf-8", "replace"))):
+            self.refused(now_ns, data)
+        else:
+            self.feed(now_ns, data)
+
     def skip(self, now_ns: int, data: bytes) -> None:
         """Body bytes that nobody can read."""
 
@@ -156,7 +174,10 @@ class Answer:
         if not self.good:
             self.status = "throttled" if self.http_status == THROTTLED_STATUS else "http_error"
             self.error_code = refusal_code(self.http_status, self.error_body)
-            self.error_text = self.error_body[:SAMPLE_LENGTH_MAX].decode("utf-8", "replace")
+            again = self.meta.pop("retry_after", None)
+            self.error_text = (f"{RETRY_AFTER} {again}: " if again else "") + said(self.error_body)
+        elif self.error_body:
+            self.refuse("http_error", "html_page", f"{A_PAGE}{said(self.error_body)}")
         elif not self.status:
             self.finish()
         self.end_ns = now_ns
@@ -184,6 +205,12 @@ class Answer:
         self.status = status
         self.error_code = code
         self.error_text = text[:SAMPLE_LENGTH_MAX]
+
+    def time_per_token_s(self, tokens: int | None, first_ns: int) -> float | None:
+        """TPOT of an answer, or of its last call: None below two tokens, and where all of it came in one read."""
+        if tokens is None or tokens < 2 or not 0 < first_ns < self.last_ns:
+            return None
+        return (self.last_ns - first_ns) * 1e-9 / (tokens - 1)
 
     def full_text(self) -> str:
         """The answer's text, where it was kept."""
@@ -229,6 +256,12 @@ class BodyAnswer(Answer):
     def finish(self) -> None:
         """A body that ended is whole."""
         self.status = "ok"
+
+
+def said(body: bytes) -> str:
+    """What a target said of an error, cut; of a page of HTML its words."""
+    text = body.decode("utf-8", "replace")
+    return (page_words(text) if is_page(text) else text)[:SAMPLE_LENGTH_MAX]
 
 
 def refusal_code(http_status: int, body: bytes) -> str:
@@ -301,7 +334,7 @@ class SseAnswer(Answer):
             if self.text is not None:
                 self.text.append(rest)
             if not self.first_ns and not self.status:
-                self.error_text = rest[:SAMPLE_LENGTH_MAX].decode("utf-8", "replace")
+                self.error_text = said(rest)
         super().complete(now_ns)
 
     def mixed(self, now_ns: int, block: bytes) -> None:

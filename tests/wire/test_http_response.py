@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wire.http_response import HEAD_BYTES_MAX, MALFORMED, ResponseReader
+from wire.http_response import HEAD_BYTES_MAX, MALFORMED, ResponseReader, retry_after
 
 CHUNKED = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -96,3 +96,18 @@ def test_a_closed_reader_takes_no_bytes():
     reader.close()
     with pytest.raises(MALFORMED, match="closed"):
         reader.feed(b"x")
+
+
+@pytest.mark.parametrize(
+    ("headers", "again"),
+    [
+        ({b"retry-after": b" 7 "}, "7 s"),
+        ({b"retry-after": b"Wed, 21 Oct 2026 07:28:00 GMT"}, "Wed, 21 Oct 2026 07:28:00 GMT"),
+        ({b"retry-after": b"2", b"retry-after-ms": b"1500"}, "1.5 s"),
+        ({b"retry-after-ms": b"soon", b"retry-after": b"3"}, "3 s"),
+        ({b"retry-after": b"x" * 5_000}, "x" * 40),
+        ({}, ""),
+    ],
+)
+def test_when_to_come_back_is_read_in_each_of_its_forms(headers, again):
+    assert retry_after(headers) == again
