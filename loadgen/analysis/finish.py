@@ -15,7 +15,7 @@ from loadgen.analysis.autobuy import autobuy_totals
 from loadgen.analysis.first_limit import limits_exceeded
 from loadgen.analysis.slo_results import slo_results
 from loadgen.analysis.steady_state import batch_means, littles_law, steady_state
-from loadgen.analysis.totals import first_turn, latency_quantiles, totals, untold_warnings, with_energy
+from loadgen.analysis.totals import first_turn, latency_quantiles, totals, untold_warnings, whole_warnings, with_energy
 from loadgen.analysis.verdict import Evidence, Lateness, start_lag_limit_s, verdict
 from loadgen.chunks import ChunkWriter, remove_buffer, write_chunk
 from loadgen.coordinator.scrape import Scraper
@@ -67,7 +67,7 @@ def finish_record(
         provenance={name: "simulated" if s else "measured" for name, s in live.get("supplies", {}).items()},
         server_deltas=deltas,
         stand_ins=emulator,
-        warnings=(*_warnings(job, live, interrupted), *untold_warnings(run)),
+        warnings=(*_warnings(job, live, interrupted), *untold_warnings(run), *whole_warnings(run)),
         skipped=(*_skipped_streams(job), *(scraper.skipped if scraper else ())),
     )
     write_info(job.folder, info)

@@ -174,6 +174,19 @@ def untold_warnings(run: Run) -> list[str]:
     ]
 
 
+def whole_warnings(run: Run) -> list[str]:
+    """That most answers came in one read, which tells no time of a token; empty where they were streamed."""
+    calls = run.calls[run.calls["status"].eq("ok") & run.calls["timed_by"].eq("loadgen")]
+    streamed = calls.loc[calls["output_tokens"] >= 2, "tpot_s"].notna()
+    whole = int((~streamed).sum())
+    if whole * 2 <= len(streamed):
+        return []
+    return [
+        f"{whole} of {len(streamed)} answers came whole, in one read: their TTFT is their E2E, and they have no TPOT; "
+        "does a proxy buffer the stream, or does the server not stream?"
+    ]
+
+
 def _with_money(counted: Totals, turns: pd.DataFrame, calls: pd.DataFrame) -> Totals:
     """Dollars of priced calls; null when no call has a price (chips are priced by a plan)."""
     priced = calls["cost_usd"].dropna()

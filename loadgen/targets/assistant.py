@@ -166,8 +166,7 @@ class AssistantAnswer(SseAnswer):
         """A model call ended: what streamed since the last one was its answer."""
         self.calls.append(data)
         tokens = count(data.get("output_tokens") or 0, "output_tokens")
-        if self.stream_first_ns and tokens >= 2 and self.last_ns > self.stream_first_ns:
-            self.tpot_s = (self.last_ns - self.stream_first_ns) * 1e-9 / (tokens - 1)
+        self.tpot_s = self.time_per_token_s(tokens, self.stream_first_ns) or self.tpot_s
         self.stream_first_ns = 0
         self.counting = False
 

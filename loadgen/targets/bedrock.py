@@ -154,8 +154,7 @@ class ConverseAnswer(Answer):
         self.decide(whole, "no_stop")
         usage = {name: count(value, name) for name, value in self.usage.items() if name in USAGE and value is not None}
         self.output_tokens = usage.get("outputTokens")
-        if self.first_ns and self.output_tokens is not None and self.output_tokens >= 2:
-            self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)
+        self.tpot_s = self.time_per_token_s(self.output_tokens, self.first_ns)
         self.cost_usd = converse_cost_usd(self.spec.model, usage)
         self.calls.append(self._call(usage))
 

@@ -236,8 +236,7 @@ class OpenAiAnswer(SseAnswer):
         self.decide(self.done or self.finish_reason is not None or self.usage is not None, "no_end")
         usage = self.usage or {}
         self.output_tokens = spoken_tokens(tokens(usage, *COMPLETION), self.first_ns)
-        if self.first_ns and self.output_tokens is not None and self.output_tokens >= 2:
-            self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)
+        self.tpot_s = self.time_per_token_s(self.output_tokens, self.first_ns)
         self.calls.append(self._call(usage))
 
     def full_text(self) -> str:

@@ -55,7 +55,7 @@ def turn_row(state: SessionState, answer: Answer, t0_ns: int) -> Row:
         (first - start) * 1e-9 if first else None,
         (end - start) * 1e-9 if timed else None,
         answer.tpot_s,
-        answer.gap_ns_max * 1e-9 if answer.chunks > 1 else None,
+        answer.gap_ns_max * 1e-9 if answer.gap_ns_max else None,
         answer.chunks,
         answer.output_tokens,
         answer.status,

@@ -2,10 +2,13 @@
 
 import json
 from array import array
+from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
-from loadgen.analysis.totals import totals, untold_warnings
+from dashboards.numbers.errors import sentence_of
+from loadgen.analysis.totals import totals, untold_warnings, whole_warnings
 from loadgen.job import TargetSpec
 from loadgen.targets.http import FORM
 from loadgen.targets.inspection import request
@@ -83,6 +86,62 @@ def test_bytes_behind_a_whole_answer_end_the_connection_alone(make_job):
         run, final = play(make_job(spec_of(server), rate_per_s=20.0))
     assert set(run.turns["status"]) == {"ok"}
     assert final["counters"]["faults"] == 0
+
+
+LOGIN = b"<!doctype html><html><head><title>Sign in</title></head><body><form action=/login></form></body></html>"
+
+
+TEXT = {"format": "text", "body": BODY, "text": {}}
+
+
+def read_as_html(mapping, body):
+    """The answer to a mapped target whose body is called HTML."""
+    reader, spec = ResponseReader(), TargetSpec("http", "http://127.0.0.1:1", mapping=mapping)
+    reader.feed(response(body, content_type="text/html; charset=utf-8"))
+    answer = SignalAnswer(array("q"), MappedReader(mapping), spec, keep_text=True)
+    answer.on_headers(1, reader.status, reader.headers)(1, reader.take_body())
+    answer.complete(2)
+    return answer
+
+
+@pytest.mark.parametrize("mapping", [SSE, JSON, TEXT], ids=["sse", "json", "text"])
+def test_a_login_page_is_no_answer(mapping):
+    """Under 200 it was a cut stream, damaged JSON, or words that were taken for an answer."""
+    answer = read_as_html(mapping, LOGIN)
+    assert (answer.status, answer.error_code) == ("http_error", "html_page")
+    assert answer.error_text.endswith("or is the path another's? Sign in")
+
+
+def test_an_answer_that_is_called_html_is_read():
+    """Flask calls everything so that its author did not."""
+    answer = read_as_html(SSE, IT + FRIDAY + DONE)
+    assert (answer.status, answer.full_text()) == ("ok", "It ships Friday.")
+
+
+def test_a_refusal_says_when_to_come_back(make_job):
+    """In the sample of its code, behind which the terminal shows it."""
+    busy = response(b'{"error": {"message": "slow down"}}', "429 Too Many Requests", "Retry-After: 7\r\n")
+    with serving(lambda *_: [(0.0, busy)]) as server:
+        run, final = play(make_job(spec_of(server), rate_per_s=20.0))
+    assert set(run.turns["status"]) == {"throttled"}
+    (sample,) = final["error_samples"].values()
+    assert sentence_of(sample) == "slow down (retry after 7 s)"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "tpot_s", "warned"),
+    [
+        ([4, 4, 4], [None, None, 0.1], "2 of 3 answers came whole"),
+        ([4, 4], [None, 0.1], ""),
+        ([1, 1], [None, None], ""),
+    ],
+    ids=["most", "half", "of one token"],
+)
+def test_answers_that_come_whole_are_warned_of(tokens, tpot_s, warned):
+    """A proxy that buffers: TTFT is E2E then, and no other figure shows it."""
+    calls = pd.DataFrame({"status": "ok", "timed_by": "loadgen", "output_tokens": tokens, "tpot_s": tpot_s})
+    warnings = whole_warnings(SimpleNamespace(calls=calls))
+    assert [words.partition(", in one read")[0] for words in warnings] == ([warned] if warned else [])
 
 
 def test_a_redirect_says_where_to_without_its_query(make_job):
