@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import socket
 import ssl
 import time
@@ -25,13 +23,18 @@ from loadgen.targets.openai_options import CHAT
 from loadgen.targets.signals import Signal
 from loadgen.targets.unmapped import ChatReader, OwnReader, own_call
 from loadgen.targets.web_socket import SocketTarget
-from loadgen.transport.answer import COMPRESSED, GRPC, SAMPLE_LENGTH_MAX, UNSPOKEN, BadAnswer
+from loadgen.transport.answer import A_PAGE, COMPRESSED, GRPC, HTML, RETRY_AFTER, UNSPOKEN, BadAnswer, said
 from loadgen.transport.connection import Endpoint, endpoint
+from loadgen.transport.exchange import Exchange
 from loadgen.transport.tls import UNTRUSTED
 from wire.eventstream import EventStreamError
+from wire.html_text import is_page
+from wire.http_response import ResponseError, retry_after
 from wire.web_socket import SWITCHED, SocketReader
 
 ASK_WITHIN_S = 60.0
+ASKED_BYTES_MAX = 8 * 2**20
+"""Every byte of an answer is shown and kept: one that is longer has no end."""
 FETCHED_BYTES_MAX = 16 * 2**20
 REFUSED_BYTES_MAX = 65_536
 _GZIP_OR_ZLIB = 47
@@ -76,27 +79,26 @@ def ask_mapped(
     if is_socket(spec.url):
         yield from ask_socket(spec, where, connection, message, fields, within_s)
         return
-    with connection, contextlib.ExitStack() as stack:
+    with connection:
         asked, reader = call(spec, where, message, fields, within_s)
+        exchange = Exchange(connection, within_s, ASKED_BYTES_MAX)
         started_s = time.monotonic()
-        connection.sendall(asked)
         yield Piece(0.0, asked, [])
         try:
-            answer = stack.enter_context(contextlib.closing(http.client.HTTPResponse(connection)))
-            answer.begin()
-            if not 200 <= answer.status < 300:
-                raise LoadError(f"{named}: {_refusal(answer)}")
-            if answer.getheader("content-type", "").startswith(GRPC.decode()):
+            exchange.send(asked)
+            if not 200 <= exchange.status < 300:
+                raise LoadError(f"{named}: {_refusal(exchange)}")
+            if exchange.header(b"content-type").startswith(GRPC.decode()):
                 raise LoadError(f"{named}: {UNSPOKEN}")
             if isinstance(reader, McpReader):
-                reader.sse = answer.getheader("content-type", "").lower().startswith("text/event-stream")
-            for piece in _pieces(answer, reader, started_s):
-                yield piece
-                _in_time(started_s, within_s)
-            if encoding := _encoding(answer):
+                reader.sse = exchange.header(b"content-type").lower().startswith("text/event-stream")
+            yield from _pieces(exchange, reader, started_s)
+            if encoding := _encoding(exchange):
                 raise LoadError(f"{named}: content encoding {encoding}: {COMPRESSED}")
-        except (OSError, http.client.HTTPException) as error:
-            raise LoadError(f"{named}: the answer broke off ({error!r})") from None
+        except OSError as error:
+            raise LoadError(f"{named}: the answer broke off ({error})") from None
+        except ResponseError as error:
+            raise LoadError(f"{named}: {error}") from None
         except (BadAnswer, EventStreamError, ValueError) as error:
             raise LoadError(f"{named}: its format does not fit the answer ({error})") from None
 
@@ -111,20 +113,20 @@ def _in_time(started_s: float, within_s: float) -> None:
         raise TimeoutError(f"no end within {within_s:g} s")
 
 
-def _refusal(answer: http.client.HTTPResponse) -> str:
+def _refusal(exchange: Exchange) -> str:
     """An error status, when to come back where it says so, and what it says."""
-    if 300 <= answer.status < 400:
-        where = shown_url(answer.getheader("location", "nowhere"))
-        return f"status {answer.status}: redirects to {where}; name that address"
-    again = answer.getheader("retry-after")
-    unpack = _unpacked(_encoding(answer))
-    text = (unpack(answer.read(REFUSED_BYTES_MAX)) if unpack else b"")[:SAMPLE_LENGTH_MAX].decode("utf-8", "replace")
-    return f"status {answer.status}{f' (retry after {again})' if again else ''}: {text}"
+    if 300 <= exchange.status < 400:
+        where = shown_url(exchange.header(b"location") or "nowhere")
+        return f"status {exchange.status}: redirects to {where}; name that address"
+    again = retry_after(exchange.headers)
+    unpack = _unpacked(_encoding(exchange))
+    text = said(unpack(exchange.read(REFUSED_BYTES_MAX))) if unpack else ""
+    return f"status {exchange.status}{f' ({RETRY_AFTER} {again})' if again else ''}: {text}"
 
 
-def _encoding(answer: http.client.HTTPResponse) -> str:
+def _encoding(exchange: Exchange) -> str:
     """How an answer is compressed; nothing where it is not."""
-    name = answer.getheader("content-encoding", "").strip().lower()
+    name = exchange.header(b"content-encoding").strip().lower()
     return "" if name == "identity" else name
 
 
@@ -217,7 +219,7 @@ def mcp_call(
     known = first_fields(spec, target, message) | dict(fields or {})
     try:
         session = target.open_session(fetching(where, within_s), known)
-    except (Refused, OSError, http.client.HTTPException) as error:
+    except (Refused, OSError, ValueError) as error:
         raise LoadError(f"target http={shown_url(spec.url)}: no MCP session ({error})") from None
     number = f"ask-{known['turn_index']}"
     more = trace_headers(*new_trace(Random()))
@@ -229,22 +231,23 @@ def fetching(where: Endpoint, within_s: float) -> Fetch:
 
     def fetch(request: bytes, /, wait_s: float = within_s) -> Fetched:
         with connect(where, wait_s) as connection:
-            connection.sendall(request)
-            with contextlib.closing(http.client.HTTPResponse(connection)) as answer:
-                answer.begin()
-                headers = {name.lower().encode(): value.encode("latin-1") for name, value in answer.getheaders()}
-                return Fetched(answer.status, answer.read(FETCHED_BYTES_MAX), headers)
+            exchange = Exchange(connection, wait_s, FETCHED_BYTES_MAX)
+            exchange.send(request)
+            return Fetched(exchange.status, exchange.read(FETCHED_BYTES_MAX), exchange.headers)
 
     return fetch
 
 
-def _pieces(answer: http.client.HTTPResponse, reader: AnyReader, started_s: float) -> Iterator[Piece]:
-    known, unpack = False, _unpacked(_encoding(answer))
-    while data := answer.read1(65_536):
+def _pieces(exchange: Exchange, reader: AnyReader, started_s: float) -> Iterator[Piece]:
+    known, unpack = False, _unpacked(_encoding(exchange))
+    called_html = exchange.header(b"content-type").lower().startswith(HTML.decode())
+    for data in exchange.pieces():
         at_s = time.monotonic() - started_s
         if unpack is None:
             break
         data = unpack(data)
+        if called_html and not known and is_page(data[:200].decode("utf-8", "replace")):
+            raise BadAnswer(f"{A_PAGE}{said(data)}")
         signals = reader.feed(data)
         known = known or bool(signals)
         yield Piece(at_s, data, signals, reader.reasons(signals))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -41,8 +41,25 @@ NO_WORDS = ("{", "[", "<", "data:", "event:", ":", "id:", "retry:")
 """How JSON, a page of HTML and events begin."""
 WITHIN_S = 20.0
 """Of one protocol; a server that speaks another mostly answers 404 at once."""
+ALL_WITHIN_S = 60.0
+"""Of all protocols together: a server that is silent in one is so in most."""
+HEALTH_WITHIN_S = 3.0
 _BEFORE_URL = re.compile(r"[:=](?:http|ws)s?://")
 _ENV = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class _Time:
+    """What is left of the time for all protocols."""
+
+    def __init__(self, all_s: float) -> None:
+        self._end_s = time.monotonic() + all_s
+
+    def left_s(self, most_s: float = WITHIN_S) -> float:
+        """For the next one. Raises `LoadError` when it is over."""
+        left_s = min(self._end_s - time.monotonic(), most_s)
+        if left_s <= 0:
+            raise LoadError(f": not tried: the {ALL_WITHIN_S:g} s for all protocols are over")
+        return left_s
 
 
 @dataclass(frozen=True)
@@ -70,8 +87,10 @@ def detect(
     """
     socket = is_socket(url)
     place = admit_one(f"http={'websocket' if socket else 'text'}:{url}", consent, console)
-    tried = [] if socket else [*_assistant(url, place), *_openai(url, place, model, api_key_env), _mcp(url, place)]
-    tried += _mapped(url, place, model, api_key_env, SOCKET_MAPPINGS if socket else ())
+    whole = _Time(ALL_WITHIN_S)
+    tried = [] if socket else [*_assistant(url, place), *_openai(url, place, model, api_key_env, whole)]
+    tried += [] if socket else [_mcp(url, place, whole)]
+    tried += _mapped(url, place, model, api_key_env, SOCKET_MAPPINGS if socket else (), whole)
     best = max(tried, key=lambda one: one.score)
     lines = [f"{_BEFORE_URL.split(one.target.removeprefix('http='))[0]:<12} {one.found}" for one in tried]
     if not best.score:
@@ -91,51 +110,51 @@ def detect(
 def _assistant(url: str, place: Target) -> Iterator[Tried]:
     """Our own assistant says so at /healthz."""
     try:
-        health = json.loads(fetch(f"{url.rstrip('/')}/healthz", within_s=3.0, addresses=place.addresses))
+        health = json.loads(fetch(f"{url.rstrip('/')}/healthz", within_s=HEALTH_WITHIN_S, addresses=place.addresses))
     except (FetchError, ValueError):
         health = None
     known = isinstance(health, dict) and "simulated" in health and health.get("ok") is True
     yield Tried(f"assistant={url}", 4 if known else 0, "peakday's own assistant" if known else "not at /healthz")
 
 
-def _openai(url: str, place: Target, model: str | None, api_key_env: str | None) -> Iterator[Tried]:
+def _openai(url: str, place: Target, model: str | None, api_key_env: str | None, whole: _Time) -> Iterator[Tried]:
     """At the base that was named; where nobody answers there, at its /v1, and at a call's address at the base of it."""
     base = CALL_PATH.sub("", url)
-    tried = _openai_at(base, place, model, api_key_env)
+    tried = _openai_at(base, place, model, api_key_env, whole)
     parts = urlsplit(base)
     path = parts.path.rstrip("/")
     if not tried.score and not path.endswith("/v1"):
-        below = _openai_at(parts._replace(path=f"{path}/v1").geturl(), place, model, api_key_env)
+        below = _openai_at(parts._replace(path=f"{path}/v1").geturl(), place, model, api_key_env, whole)
         tried = max(tried, below, key=lambda one: one.score)
     yield tried
 
 
-def _openai_at(url: str, place: Target, model: str | None, api_key_env: str | None) -> Tried:
+def _openai_at(url: str, place: Target, model: str | None, api_key_env: str | None, whole: _Time) -> Tried:
     headers = {} if api_key_env is None else {"Authorization": f"Bearer ${{{api_key_env}}}"}
     named = Target("openai", url, {}, place.addresses, place.seal)
     spec = mapped_openai(named, model, OpenAiOptions(headers))
-    tried = _asked(f"openai={url}", spec, named)
+    tried = _asked(f"openai={url}", spec, named, whole)
     asked = json_values.mapping((spec.mapping or {}).get("body")).get("model")
     return replace(tried, found=f"asked for {asked}: {tried.found}" if asked else tried.found)
 
 
-def _mcp(url: str, place: Target) -> Tried:
+def _mcp(url: str, place: Target, whole: _Time) -> Tried:
     """An MCP server says so in the handshake, and lists its tools."""
     target = f"http=mcp:{url}"
     try:
-        server, tools = _tools(target, place)
-    except (Refused, LoadError, OSError, ValueError, HTTPException) as error:
-        return Tried(target, 0, Untrusted(str(error)).terminal[:100])
+        server, tools = _tools(target, place, whole.left_s())
+    except (Refused, LoadError, OSError, ValueError) as error:
+        return Tried(target, 0, Untrusted(str(error).removeprefix(": ")).terminal[:100])
     names = ", ".join(str(tool.get("name")) for tool in tools[:TOOLS_SHOWN])
     return Tried(target, 4, Untrusted(f"MCP server {server} with {len(tools)} tools: {names}").terminal)
 
 
-def _tools(target: str, place: Target) -> tuple[str, list[Mapping[str, object]]]:
+def _tools(target: str, place: Target, within_s: float = WITHIN_S) -> tuple[str, list[Mapping[str, object]]]:
     (named,) = parse_targets([target])
     spec = target_spec(Target("http", named.url, named.spec, place.addresses, place.seal), None)
     where = endpoint(spec.url, admitted([place]))
     known = McpTarget(spec, where)
-    return tools_of(known, fetching(where, WITHIN_S), first_fields(spec, known, QUESTION))
+    return tools_of(known, fetching(where, within_s), first_fields(spec, known, QUESTION))
 
 
 def mcp_calls(tools: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
@@ -162,7 +181,7 @@ def _example(schema: object) -> object:
 
 
 def _mapped(
-    url: str, place: Target, model: str | None, api_key_env: str | None, sockets: Sequence[str]
+    url: str, place: Target, model: str | None, api_key_env: str | None, sockets: Sequence[str], whole: _Time
 ) -> Iterator[Tried]:
     for name in sockets or [name for name in named_mappings() if name not in (*SOCKET_MAPPINGS, "mcp")]:
         target = f"http={name}:{url}"
@@ -180,13 +199,13 @@ def _mapped(
             continue
         (named,) = parse_targets([target])
         known = Target("http", named.url, named.spec, place.addresses, place.seal)
-        yield _asked(target, target_spec(known, model), known)
+        yield _asked(target, target_spec(known, model), known, whole)
 
 
-def _asked(target: str, spec: TargetSpec, place: Target) -> Tried:
+def _asked(target: str, spec: TargetSpec, place: Target, whole: _Time) -> Tried:
     signals: list[tuple[float, Signal]] = []
     try:
-        for piece in ask_mapped(spec, QUESTION, admitted([place]), within_s=WITHIN_S):
+        for piece in ask_mapped(spec, QUESTION, admitted([place]), within_s=whole.left_s()):
             signals += [(piece.at_s, signal) for signal in piece.recognised]
     except LoadError as error:
         return Tried(target, 0, Untrusted(str(error).partition(": ")[2]).terminal[:100])

@@ -89,3 +89,13 @@ def test_a_server_that_speaks_none_is_exit_code_1(tmp_path):
 def test_an_address_that_is_not_ours_is_refused(tmp_path):
     with pytest.raises(CommandError, match="not loopback and not declared"):
         detect("http://192.0.2.1/x", None, None, NO_CONSENT, QUIET)
+
+
+def test_a_silent_server_is_asked_no_longer_than_all_protocols_may_take(monkeypatch):
+    """It was 20 s for each of them: five minutes."""
+    for name in ("WITHIN_S", "ALL_WITHIN_S", "HEALTH_WITHIN_S"):
+        monkeypatch.setattr(f"peakday.agent.detect.{name}", 0.01)
+    with serving(lambda *_: [(30.0, b"")]) as server:
+        text, data, code = detect(f"{server.url}/x", None, None, NO_CONSENT, QUIET)
+    assert (code, data["best"]) == (1, None)
+    assert "not tried: the 0.01 s for all protocols are over" in text
