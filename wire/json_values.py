@@ -14,6 +14,17 @@ _PART = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}"]', re.DOTALL)
 _STEPS = {b"{": 1, b"}": -1}
 
 
+_ESCAPE = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)|\\.")
+
+
+def readable(data: bytes) -> str:
+    """JSON that a strict reader refuses for one character: bytes that are no UTF-8, or half of a surrogate pair.
+
+    A server that cuts text by UTF-16 units escapes the two halves of an emoji in two events.
+    """
+    return _ESCAPE.sub(lambda part: "\\ufffd" if part[1] else part[0], data.decode("utf-8", "replace"))
+
+
 class JsonStreamError(ValueError):
     """A stream that cannot be one of JSON values."""
 

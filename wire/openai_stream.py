@@ -15,6 +15,7 @@ from typing import NamedTuple
 import orjson
 
 from host.json_values import objects
+from wire.json_values import readable
 from wire.sse import SseParser
 
 CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "text")
@@ -92,7 +93,7 @@ def event_object(data: bytes) -> dict[str, object] | None:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
         try:
-            value = orjson.loads(data.decode("utf-8", "replace"))
+            value = orjson.loads(readable(data))
         except orjson.JSONDecodeError as error:
             if data[:1] == b"[":
                 return None

@@ -20,7 +20,7 @@ from loadgen.targets.usage import count, figure, spoken_tokens
 from loadgen.transport.answer import Answer, BadAnswer, Take
 from wire.eventstream import EventStreamDecoder, Message
 from wire.http_response import SET_COOKIE
-from wire.json_values import JsonValues
+from wire.json_values import JsonValues, readable
 from wire.sse import LINE_BYTES_MAX, SseParser
 
 ID_LENGTH_MAX = 2_000
@@ -196,7 +196,7 @@ class MappedReader:
         except orjson.JSONDecodeError:
             if not self._one_body and (self.over or data[:1] != b"{"):
                 return NO_JSON
-            return orjson.loads(data.decode("utf-8", "replace"))
+            return orjson.loads(readable(data))
 
 
 def rules_of(mapping: TargetMapping, kind: str) -> list[Rule]:
@@ -355,8 +355,7 @@ class SignalAnswer(Answer):
             self.usage["output_tokens"] = spoken_tokens(self.usage["output_tokens"], self.first_ns)
         self.output_tokens = self.usage.get("output_tokens")
         self.cost_usd = self.usage.get("cost_usd")
-        if self.output_tokens is not None and self.output_tokens >= 2 and self.last_ns > self.first_ns:
-            self.tpot_s = (self.last_ns - self.first_ns) * 1e-9 / (self.output_tokens - 1)
+        self.tpot_s = self.time_per_token_s(self.output_tokens, self.first_ns)
         if self.usage:
             self.calls.append(
                 {"call_index": 0, "start_s": 0.0, "timed_by": "loadgen", "status": self.status, "purpose": "answer",

@@ -460,6 +460,24 @@ def test_statuses_that_carry_an_answer_can_be_named():
     assert mapped(SSE, pieces, 206).status == "ok"
 
 
+def test_an_answer_in_one_read_has_no_time_per_token():
+    """A gateway that buffers the stream: 0 s a token would meet every SLO of TPOT."""
+    answer = openai([b"".join(chat_events(3))])
+    assert (answer.status, answer.output_tokens, answer.tpot_s, answer.gap_ns_max) == ("ok", 3, None, 0)
+    spread = openai(chat_events(3))
+    assert spread.tpot_s == pytest.approx((spread.last_ns - spread.first_ns) * 1e-9 / 2)
+
+
+def test_half_a_surrogate_pair_spoils_no_answer():
+    """A server that cuts text by UTF-16 units sends the halves of an emoji in two events."""
+    halves = [chat_chunk("ab").replace(b"ab", half) for half in (rb"\ud83d", rb"\ude00", rb"\ud83d\ude00", rb"\\ud83d")]
+    answer = openai([*halves, STOP, DONE])
+    assert (answer.status, answer.chunks) == ("ok", 4)
+    assert answer.full_text() == "\ufffd\ufffd\U0001f600\\ud83d"
+    mine = mapped(SSE, [b'data: {"text": "\\ud83d"}\n\n', b"event: end\n\n"])
+    assert mine.status == "ok"
+
+
 # --- the reader against a slow and obvious one ------------------------------------------------------------------------
 
 PIECES = st.sampled_from(
