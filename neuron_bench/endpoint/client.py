@@ -5,7 +5,9 @@ Works with any OpenAI-compatible server: vLLM on Neuron, GPU or CPU. Prompts are
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import json
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -15,17 +17,29 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from host import json_values
+from host.errors import Exit
 from host.fetch import own_addresses
 from neuron_bench.errors import BenchError, DeviceError
 from wire.openai_stream import StreamEventError, read_event
 from wire.sse import SseError, SseParser
 
+PAGE_WITHIN_S = 10.0
+PAGE_BYTES_MAX = 16 * 2**20
+STREAM_BYTES_MAX = 64 * 2**20
+"""More than any answer of so few tokens has."""
+WORDS_MAX = 120
+"""Characters of what a server or a client said."""
+NAMES_MAX = 10
+NAMED_MAX = 1_000
 SIMULATED = "x-peakday-simulated"
 """The header of a server that only imitates one: what it is timed at is `simulated`, whatever chip is named."""
 
 
 class EndpointError(BenchError):
     """A request that the server refused or broke off; the message holds its own words."""
+
+    exit_code = Exit.ENVIRONMENT
 
 
 @dataclass(frozen=True)
@@ -117,6 +131,35 @@ def connector_to(url: str, admitted: Mapping[str, tuple[str, ...]]) -> aiohttp.T
     return aiohttp.TCPConnector(limit=0, resolver=_Admitted(addresses))
 
 
+async def _page(http: aiohttp.ClientSession, url: str) -> tuple[Mapping[str, str], bytes]:
+    """Headers and body of a page beside the measurement, bounded in bytes and seconds.
+
+    Raises:
+        EndpointError: no page, with the reason in words.
+    """
+    name = f"/{url.split('/', 3)[-1]}"
+    try:
+        async with asyncio.timeout(PAGE_WITHIN_S), http.get(url, allow_redirects=False) as answer:
+            if answer.status != 200:
+                raise EndpointError(f"{name} is status {answer.status}")
+            body = bytearray()
+            async for piece in answer.content.iter_any():
+                body += piece
+                if len(body) > PAGE_BYTES_MAX:
+                    raise EndpointError(f"{name} has more than {PAGE_BYTES_MAX >> 20} MiB")
+            return answer.headers, bytes(body)
+    except TimeoutError:
+        raise EndpointError(f"{name} has no end within {PAGE_WITHIN_S:g} s") from None
+    except aiohttp.ClientError as error:
+        raise EndpointError(f"{name}: {_in_words(error)}") from None
+
+
+def _in_words(error: aiohttp.ClientError | OSError) -> str:
+    """What a client's error says, without the objects that it holds."""
+    said = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return " ".join(said.split())[:WORDS_MAX] or type(error).__name__
+
+
 async def describe(http: aiohttp.ClientSession, url: str, model: str | None) -> Server:
     """Ask `/v1/models` and `/version`.
 
@@ -125,32 +168,50 @@ async def describe(http: aiohttp.ClientSession, url: str, model: str | None) -> 
     """
     base = url.rstrip("/").removesuffix("/v1")
     try:
-        async with http.get(f"{base}/v1/models", allow_redirects=False) as answer:
-            simulated = SIMULATED in answer.headers
-            served = [(str(entry["id"]), entry.get("max_model_len")) for entry in (await answer.json())["data"]]
-    except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DeviceError(f"endpoint {url}: no OpenAI-compatible server answers there ({error!r})") from None
+        headers, body = await _page(http, f"{base}/v1/models")
+    except EndpointError as error:
+        raise DeviceError(f"endpoint {url}: no OpenAI-compatible server answers there: {error}") from None
+    served = _served(body)
+    if served is None:
+        begins = " ".join(body[:WORDS_MAX].decode("utf-8", "replace").split())
+        raise DeviceError(f"endpoint {url}: no OpenAI-compatible server: /v1/models lists no models: {begins}")
     chosen = next((entry for entry in served if model in (None, entry[0])), None)
     if chosen is None:
-        names = ", ".join(name for name, _ in served) or "nothing"
-        raise DeviceError(f"endpoint {url}: serves no model {model!r}; it serves {names}")
-    return Server(base, chosen[0], chosen[1], await _version(http, base), simulated)
+        names = ", ".join(name for name, _ in served[:NAMES_MAX]) or "nothing"
+        more = f" and {len(served) - NAMES_MAX} more" if len(served) > NAMES_MAX else ""
+        raise DeviceError(f"endpoint {url}: serves no model {model!r}; it serves {names}{more}"[:NAMED_MAX])
+    return Server(base, chosen[0], chosen[1], await _version(http, base), SIMULATED in headers)
+
+
+def _served(body: bytes) -> list[tuple[str, int | None]] | None:
+    """Name and context of each model of a list; None where it is none."""
+    try:
+        entries = json_values.mapping(json.loads(body)).get("data")
+    except ValueError:
+        return None
+    if not isinstance(entries, list):
+        return None
+    named = [json_values.mapping(entry) for entry in entries]
+    return [(str(one["id"]), _context(one.get("max_model_len"))) for one in named if "id" in one]
+
+
+def _context(value: object) -> int | None:
+    return value if type(value) is int and value > 0 else None
 
 
 async def _version(http: aiohttp.ClientSession, base: str) -> str | None:
     try:
-        async with http.get(f"{base}/version", allow_redirects=False) as answer:
-            return str((await answer.json())["version"]) if answer.status == 200 else None
-    except (aiohttp.ClientError, TimeoutError, KeyError, TypeError, ValueError):
+        value = json_values.mapping(json.loads((await _page(http, f"{base}/version"))[1])).get("version")
+    except (EndpointError, ValueError):
         return None
+    return value[:WORDS_MAX] if isinstance(value, str) else None
 
 
 async def scrape(http: aiohttp.ClientSession, server: Server) -> str:
-    """The server's /metrics page; empty where it has none."""
+    """The server's /metrics page; empty where it has none that ends."""
     try:
-        async with http.get(f"{server.url}/metrics", allow_redirects=False) as answer:
-            return await answer.text() if answer.status == 200 else ""
-    except (aiohttp.ClientError, TimeoutError, UnicodeDecodeError):
+        return (await _page(http, f"{server.url}/metrics"))[1].decode("utf-8", "replace")
+    except EndpointError:
         return ""
 
 
@@ -171,6 +232,7 @@ async def complete(http: aiohttp.ClientSession, server: Server, prompt: Sequence
         "stream_options": {"include_usage": True, "continuous_usage_stats": True},
     }
     chunks: list[tuple[float, bytes]] = []
+    received = 0
     sent = time.perf_counter()
     try:
         async with http.post(f"{server.url}/v1/completions", json=body, allow_redirects=False) as answer:
@@ -179,8 +241,15 @@ async def complete(http: aiohttp.ClientSession, server: Server, prompt: Sequence
                 raise EndpointError(f"{server.url}: HTTP {answer.status}: {text}")
             async for data in answer.content.iter_any():
                 chunks.append((time.perf_counter(), data))
-    except (aiohttp.ClientError, TimeoutError) as error:
-        raise EndpointError(f"{server.url}: the stream broke ({error!r})") from None
+                received += len(data)
+                if received > STREAM_BYTES_MAX:
+                    raise EndpointError(
+                        f"{server.url}: more than {STREAM_BYTES_MAX >> 20} MiB for {output_tokens} tokens, and no end"
+                    )
+    except TimeoutError:
+        raise EndpointError(f"{server.url}: the answer has no end") from None
+    except aiohttp.ClientError as error:
+        raise EndpointError(f"{server.url}: the stream broke ({_in_words(error)})") from None
     return read_stream(sent, chunks, output_tokens, server.url)
 
 

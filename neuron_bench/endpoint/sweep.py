@@ -33,8 +33,11 @@ from neuron_bench.errors import BenchError, BenchUsageError
 from neuron_bench.progress import Clock, Progress
 from neuron_bench.record import CaseRow, write_bench
 from neuron_bench.trace.measure import median_interval
+from wire.http_response import HEAD_BYTES_MAX
 
 PREFILLS_PER_BURST = 3
+SILENT_S, ANSWER_WITHIN_S = 600.0, 1_800.0
+"""Between two reads of an answer, and of all of it: a first graph compiles for minutes."""
 TOKEN_IDS = (100, 1000)
 """Prompts are drawn from these ids: in every vocabulary, never a special token. Fresh draws share no prefix."""
 
@@ -158,8 +161,11 @@ def _placed(spec: EndpointSpec, dev: Path) -> EndpointSpec:
 
 async def _sweep_all(spec: EndpointSpec, state: _Progress, progress: Progress | None) -> None:
     draw = np.random.default_rng(spec.seed)
-    timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=600)
-    async with aiohttp.ClientSession(timeout=timeout, connector=connector_to(spec.url, spec.admitted)) as http:
+    timeout = aiohttp.ClientTimeout(total=ANSWER_WITHIN_S, connect=10, sock_read=SILENT_S)
+    connector = connector_to(spec.url, spec.admitted)
+    async with aiohttp.ClientSession(
+        timeout=timeout, connector=connector, max_line_size=HEAD_BYTES_MAX, max_field_size=HEAD_BYTES_MAX
+    ) as http:
         server = await describe(http, spec.url, spec.model)
         wanted = list(spec.loads) or suite_loads(spec.suite, LoadAxes(spec.lengths, spec.contexts, spec.users))
         loads, state.skipped = held_by(wanted, server.context_tokens)

@@ -10,16 +10,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
+from host.errors import Exit
 from neuron_bench.endpoint import sweep
-from neuron_bench.endpoint.client import SIMULATED, Stream, read_stream
+from neuron_bench.endpoint.client import (
+    SIMULATED,
+    EndpointError,
+    Server,
+    Stream,
+    complete,
+    connector_to,
+    describe,
+    read_stream,
+    scrape,
+)
 from neuron_bench.endpoint.loads import Load, LoadAxes, decode, held_by, prefill, serve, suite_loads
 from neuron_bench.endpoint.sweep import EndpointSpec, step_times
 from neuron_bench.errors import BenchError, BenchUsageError, DeviceError
 from neuron_bench.record import Bench, load_bench
 from neuron_bench.report.headlines import case_table
+from tests.loadgen.server import STREAM_HEAD, chunk, response, serving
 
 no_chip = pytest.mark.skipif(any(Path("/dev").glob("neuron[0-9]*")), reason="this machine has a Neuron chip")
 
@@ -313,3 +326,72 @@ def test_axes_take_the_place_of_a_suites_own() -> None:
     assert {load.input_tokens for load in loads if load.phase == "prefill"} == {3239}
     assert {(load.users, load.input_tokens) for load in loads if load.phase == "decode"} == {(1, 3239), (12, 3239)}
     assert max(load.input_tokens for load in suite_loads("full") if load.phase == "decode") >= 4096
+
+
+def described(page: list[tuple[float, bytes]], model: str | None = "m") -> str:
+    """What is said of a server with this page of models."""
+
+    async def ask(url: str) -> None:
+        async with aiohttp.ClientSession(connector=connector_to(url, {})) as http:
+            await describe(http, url, model)
+
+    with serving(lambda *_: page) as scripted, pytest.raises(DeviceError) as refusal:
+        asyncio.run(ask(f"{scripted.url}/v1"))
+    return str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (response(b"{}", "404 Not Found"), "no OpenAI-compatible server answers there: /v1/models is status 404"),
+        (response(b"<html>Sign in", content_type="text/html"), "/v1/models lists no models: <html>Sign in"),
+        (response(b'{"data": null}'), "/v1/models lists no models: {"),
+        (response(b'{"models": [{"name": "m"}]}'), "/v1/models lists no models: {"),
+        (response(b'{"data": []}'), "serves no model 'm'; it serves nothing"),
+        (response(b'{"data": [{"id": "a"}, 7, {"id": "b"}]}'), "serves no model 'm'; it serves a, b"),
+        (response(json.dumps({"data": [{"id": f"m{n}"} for n in range(10_000)]}).encode()), "m9 and 9990 more"),
+    ],
+    ids=["absent", "a login", "null", "another list", "empty", "odd entries", "ten thousand"],
+)
+def test_a_page_of_models_that_is_none_is_one_clear_line(page: bytes, words: str) -> None:
+    said = described([(0.0, page)])
+    assert words in said
+    assert len(said) < 300
+
+
+def test_a_server_that_says_nothing_of_its_models_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was waited for ten minutes."""
+    monkeypatch.setattr("neuron_bench.endpoint.client.PAGE_WITHIN_S", 0.02)
+    assert "/v1/models has no end within 0.02 s" in described([(30.0, b"")])
+
+
+@pytest.mark.parametrize(
+    ("page", "kept"),
+    [(response(b"vllm:x 1\n"), "vllm:x 1\n"), (response(b"y" * 2_000), ""), (response(b"\xff\n"), "\ufffd\n")],
+    ids=["a page", "too long", "no UTF-8"],
+)
+def test_metrics_that_are_too_much_are_none(monkeypatch: pytest.MonkeyPatch, page: bytes, kept: str) -> None:
+    """They are an extra, and a page of 50 MB took its memory."""
+    monkeypatch.setattr("neuron_bench.endpoint.client.PAGE_BYTES_MAX", 1_000)
+
+    async def read(url: str) -> str:
+        async with aiohttp.ClientSession(connector=connector_to(url, {})) as http:
+            return await scrape(http, Server(url, "m", None, None))
+
+    with serving(lambda *_: [(0.0, page)]) as scripted:
+        assert asyncio.run(read(scripted.url)) == kept
+
+
+def test_an_answer_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It filled the memory: 22 GB in a minute."""
+    monkeypatch.setattr("neuron_bench.endpoint.client.STREAM_BYTES_MAX", 10_000)
+    words = b'data: {"choices": [{"text": "w"}]}\n\n' * 100
+
+    async def ask(url: str) -> None:
+        async with aiohttp.ClientSession(connector=connector_to(url, {})) as http:
+            await complete(http, Server(url, "m", None, None), [1], 4)
+
+    pieces = [(0.0, STREAM_HEAD), *[(0.0, chunk(words))] * 20]
+    with serving(lambda *_: pieces) as scripted, pytest.raises(EndpointError, match="for 4 tokens, and no end") as end:
+        asyncio.run(ask(scripted.url))
+    assert end.value.exit_code == Exit.ENVIRONMENT
