@@ -23,7 +23,8 @@ from typing import IO, Any
 from host.errors import Exit, PeakdayError
 
 PARENT_VARIABLE = "PEAKDAY_PARENT"
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 120.0
+"""For one that hangs: one that ends is known at once, and a machine that is busy or reads its disk is slow to start."""
 STOP_WITHIN_S = 5.0
 """Between asking a group to end and killing it."""
 _POLL_S = 0.02

@@ -186,7 +186,7 @@ def test_a_client_that_goes_away_does_not_block_its_conversation(up):
         with connection.getresponse() as response:
             response.read1(10)
         connection.close()
-        deadline_s = time.monotonic() + 60
+        deadline_s = time.monotonic() + 300
         while time.monotonic() < deadline_s:
             with suppress(AssistantError):  # turn_in_progress, until the disconnect is noticed
                 assert list(ask(url, "still there?", session_token=token, interaction_id="i", turn_index=1))
@@ -203,7 +203,7 @@ def test_termination_drains_and_exits_with_zero(tmp_path):
         assert next(events)["event"] == "meta"
         stack.assistant.send(signal.SIGTERM)
         assert list(events)[-1]["event"] == "done"
-        end = stack.assistant.wait(60.0)
+        end = stack.assistant.wait(300.0)
         assert end is not None
         assert end.exit_code == 0
     finally:
@@ -220,7 +220,7 @@ def test_the_assistant_ends_with_its_parent(tmp_path):
         " sys.argv[1], '--port', '0'], stdout=subprocess.PIPE); p.stdout.readline(); print(p.pid)"
     )
     pid = int(subprocess.check_output([sys.executable, "-c", script, str(path)], text=True))
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + 300
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline_s:
         time.sleep(0.05)
     assert not Path(f"/proc/{pid}").exists()

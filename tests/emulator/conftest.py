@@ -97,7 +97,7 @@ def process(tmp_path_factory):
     running = start(tmp_path_factory.mktemp("emulator"))
     ready = running.ready()
     yield Emulator(ready["url"], ready["pid"])
-    running.stop()
+    running.stop(within_s=300)
     assert running.end is not None
     assert running.end.exit_code == 0
 

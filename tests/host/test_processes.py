@@ -106,7 +106,7 @@ def test_a_child_is_asked_before_it_is_killed(tmp_path):
     )
     child = start("server", python(code), stdout=True)
     child.ready()
-    child.stop()
+    child.stop(within_s=300)
     assert child.end is not None
     assert child.end.exit_code == 7
 

@@ -18,7 +18,7 @@ Command = Callable[..., subprocess.CompletedProcess]
 def peakday(tmp_path) -> Command:
     """Run `peakday ARGS` in an empty folder; fails when a process of it outlives it."""
 
-    def run(*arguments: str, timeout_s: float = 120) -> subprocess.CompletedProcess:
+    def run(*arguments: str, timeout_s: float = 900) -> subprocess.CompletedProcess:
         marker = f"peakday-test-{os.getpid()}-{tmp_path.name}"
         result = subprocess.run(
             [sys.executable, "-m", "peakday", *arguments],
