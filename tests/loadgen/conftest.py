@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +47,13 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> str:
     """What the master and the workers of a test share."""
     monkeypatch.setenv(VARIABLE, "a secret of the tests")
     return "a secret of the tests"
+
+
+@pytest.fixture
+def hourly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For `ask_mapped`: whenever it looks at the clock an hour has gone by, on fast machines and slow ones."""
+    hours = itertools.count(step=3600.0)
+    monkeypatch.setattr("loadgen.targets.inspection.time", SimpleNamespace(monotonic=lambda: next(hours)))
 
 
 @pytest.fixture
