@@ -70,7 +70,11 @@ def connect(addresses: Sequence[str], port: int, within_s: float) -> socket.sock
         left_s = deadline_s - time.monotonic()
         if left_s <= 0:
             raise TimeoutError
-        plain = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            plain = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        except OSError as error:  # a system without IPv6
+            refusal = error
+            continue
         plain.settimeout(left_s)
         try:
             plain.connect((address, port))

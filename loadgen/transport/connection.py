@@ -126,7 +126,12 @@ class Connection:
         address = self.where.addresses[self._tried]
         self._tried += 1
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        self._sock = self._socket_type(family, socket.SOCK_STREAM)
+        try:
+            self._sock = self._socket_type(family, socket.SOCK_STREAM)
+        except OSError as error:
+            if error.errno == errno.EAFNOSUPPORT and self._tried < len(self.where.addresses):
+                return self._connect()  # a system without IPv6
+            raise
         self._sock.setblocking(False)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._recv = self._sock.recv if self._tls is None else self._recv_tls

@@ -1,6 +1,7 @@
 """The one HTTP opener: where it goes, where it does not, and how much it reads."""
 
 import contextlib
+import errno
 import socket
 import threading
 import time
@@ -91,7 +92,23 @@ def test_an_admitted_host_is_connected_to_at_its_addresses_alone(monkeypatch):
 def test_addresses_are_tried_in_order_in_both_families():
     with serving(OK) as (url, _):
         port = int(url.rpartition(":")[2])
-        connect(("::1", "127.0.0.1"), port, 2.0).close()
+        connect(("::1", "127.0.0.1"), port, 60.0).close()
+
+
+def test_where_the_system_has_no_ipv6_the_next_address_is_tried(monkeypatch):
+    real = socket.socket
+
+    def without_ipv6(family, kind):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return real(family, kind)
+
+    with serving(OK) as (url, _):
+        monkeypatch.setattr(socket, "socket", without_ipv6)
+        connect(("::1", "127.0.0.1"), int(url.rpartition(":")[2]), 60.0).close()
+        with pytest.raises(OSError, match="not supported"):
+            connect(("::1",), 1, 60.0)
+        monkeypatch.undo()
 
 
 def test_localhost_is_this_machine_without_a_look_up(monkeypatch):

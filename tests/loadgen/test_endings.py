@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 from types import SimpleNamespace
@@ -278,13 +279,20 @@ def test_what_is_due_in_the_background_is_sent_though_the_timer_never_came():
     assert len(notes.ended) == 2
 
 
-def test_a_connection_tries_every_admitted_address_in_order():
-    """IPv6 refuses, IPv4 answers: the request goes there, and no name is looked up."""
+def without_ipv6(family, kind):
+    if family == socket.AF_INET6:
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+    return socket.socket(family, kind)
+
+
+@pytest.mark.parametrize("socket_type", [socket.socket, without_ipv6])
+def test_a_connection_tries_every_admitted_address_in_order(socket_type):
+    """IPv6 refuses or is absent, IPv4 answers: the request goes there, and no name is looked up."""
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
         where = Endpoint(("::1", "127.0.0.1"), server.getsockname()[1], "assistant.example", "")
-        connection = Connection(LOOP, where, socket.socket, lambda error: None, lambda *_: None)
+        connection = Connection(LOOP, where, socket_type, lambda error: None, lambda *_: None)
         if connection._tried == 1:  # the refusal came later
             connection._on_connected()
         peer, _ = server.accept()
