@@ -36,12 +36,12 @@ def job_rows(work: Requests, model: StepModel) -> Ints:
     jobs[:, kernel.STEPS] = work.decode_steps
     jobs[:, kernel.COMPUTED] = work.cached_tokens
     jobs[:, kernel.TO_COMPUTE] = work.input_tokens
-    begun = np.flatnonzero(work.begun_steps)
-    done = work.begun_steps[begun] - 1
-    grown = done * ((work.output_tokens[begun] - 1) / work.decode_steps[begun])
-    jobs[begun, kernel.STARTED], jobs[begun, kernel.DONE] = 1, done
-    jobs[begun, kernel.TO_COMPUTE] += 1 + grown.astype(np.int64)
-    jobs[begun, kernel.COMPUTED] = jobs[begun, kernel.TO_COMPUTE]
+    if (begun := np.flatnonzero(work.begun_steps)).size:
+        done = work.begun_steps[begun] - 1
+        grown = done * ((work.output_tokens[begun] - 1) / work.decode_steps[begun])
+        jobs[begun, kernel.STARTED], jobs[begun, kernel.DONE] = 1, done
+        jobs[begun, kernel.TO_COMPUTE] += 1 + grown.astype(np.int64)
+        jobs[begun, kernel.COMPUTED] = jobs[begun, kernel.TO_COMPUTE]
     jobs[:, kernel.KEPT] = -(-(work.input_tokens + work.output_tokens) // model.block_tokens) * model.block_tokens
     return jobs
 

@@ -102,13 +102,15 @@ def quantile(values: Floats, share: float) -> float:
 
 def latencies(work: Requests, served: Served, model: StepModel) -> Latencies:
     """What the callers of a simulated engine get."""
-    fresh = work.begun_steps == 0
+    # a slice copies nothing: a sizing asks some thousand times, and nothing has begun in it
+    fresh = work.begun_steps == 0 if work.begun_steps.any() else slice(None)
     first_s, gaps = served.first_s[fresh], work.output_tokens[fresh] - 1
     front_s = np.asarray(model.ttft_overhead_s + model.ttft_overhead_s_per_token * work.input_tokens[fresh])
     ttft_s = first_s - work.arrival_s[fresh] + front_s
     decode_s = served.end_s[fresh] - first_s + gaps * model.gap_overhead_s
     queue_s = served.admitted_s[fresh] - work.arrival_s[fresh]
-    return Latencies(ttft_s, (decode_s / np.maximum(gaps, 1))[gaps > 0], ttft_s + decode_s, queue_s, front_s)
+    tpot_s = decode_s / np.maximum(gaps, 1)
+    return Latencies(ttft_s, tpot_s if gaps.all() else tpot_s[gaps > 0], ttft_s + decode_s, queue_s, front_s)
 
 
 def drawn_work(lengths: Lengths, n: int, seed: int) -> Requests:
