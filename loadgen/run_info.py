@@ -13,6 +13,7 @@ from typing import Any
 
 from host.atomic import write_text
 from host.errors import PeakdayError
+from slo.quantiles import Quantile
 
 SCHEMA = "peakday.run/1"
 RUNNING = "running"
@@ -72,18 +73,6 @@ class Verdict:
 
     valid: bool
     reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Quantile:
-    """An order statistic with its interval. n_tail counts samples at or above it; censored: print `>= value`."""
-
-    value: float | None
-    lo: float | None = None
-    hi: float | None = None
-    n: int = 0
-    n_tail: int = 0
-    censored: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[1]
 CORE = {
     "slo/slo.py": "tests/slo",
     "slo/bounds.py": "tests/slo",
+    "slo/quantiles.py": "tests/loadgen/test_statistics.py",
     "facts/tokens.py": "tests/facts/test_tokens.py",
     "wire/sse.py": "tests/wire",
     "wire/eventstream.py": "tests/wire",
-    "loadgen/analysis/quantiles.py": "tests/loadgen/test_statistics.py",
     "loadgen/analysis/sequential.py": "tests/loadgen/test_search.py tests/slo",
     "capacity/quotas/quota.py": "tests/capacity/test_quota.py tests/capacity/test_pressure.py",
     "capacity/quotas/pressure.py": "tests/capacity/test_pressure.py",

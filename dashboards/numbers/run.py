@@ -16,11 +16,11 @@ from loadgen.run_info import (
     CacheHits,
     ChatAroundStorm,
     FirstTurn,
-    Quantile,
     StreamTotals,
     Totals,
     TurnsPerInteraction,
 )
+from slo.quantiles import Quantile
 
 N_TAIL_SHOWN = 10
 """Below this many samples at or above it, a p99 is not printed: p95 is read in its place."""

@@ -12,9 +12,9 @@ import numpy as np
 
 from host.control_token import control_headers
 from host.fetch import FetchError, fetch
-from loadgen.analysis.quantiles import censored_quantile, censored_values
 from loadgen.record import Run
 from loadgen.run_info import AutobuyTotals, ChatAroundStorm
+from slo.quantiles import censored_values, quantile
 
 WITHIN_S = 10.0
 AROUND_STORM_S = 60.0
@@ -61,11 +61,11 @@ def chat_around_storm(run: Run) -> ChatAroundStorm | None:
         "before": run.turns[start_s.between(at_s - AROUND_STORM_S, at_s, inclusive="left")],
         "after": run.turns[start_s.between(at_s, at_s + AROUND_STORM_S, inclusive="left")],
     }
-    pairs = {name: censored_values(turns, "ttft_s") for name, turns in sides.items()}
+    pairs = {name: censored_values(turns, "ttft_s")[:2] for name, turns in sides.items()}
     if min(len(values) for values, _ in pairs.values()) < TURNS_MIN:
         return None
     quantiles = {
-        name: {f"p{round(share * 100)}": censored_quantile(*pair, share) for share in (0.5, 0.95)}
+        name: {f"p{round(share * 100)}": quantile(*pair, share) for share in (0.5, 0.95)}
         for name, pair in pairs.items()
     }
     change = {
@@ -95,7 +95,7 @@ def summarise(
         waiting=rules.get("matched", 0),
         charges=None if charges is None else len(charges),
         double_purchases=None if charges is None else _doubles(purchases, charges),
-        delay_s={f"p{int(share * 100)}": censored_quantile(delays_s, known, share) for share in (0.5, 0.99)},
+        delay_s={f"p{int(share * 100)}": quantile(delays_s, known, share) for share in (0.5, 0.99)},
         saving_ratio_mean=float(np.mean(savings)) if savings else None,
         rules=dict(rules),
     )

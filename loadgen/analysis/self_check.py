@@ -15,7 +15,8 @@ from host.fetch import fetch
 from loadgen.job import LoadError, LoadJob
 from loadgen.record import load_run
 from loadgen.run import run_load
-from loadgen.run_info import Quantile, Totals
+from loadgen.run_info import Totals
+from slo.quantiles import Quantile
 
 TRUTH_WITHIN_S = 10.0
 TRUTH_BYTES_MAX = 256 * 2**20

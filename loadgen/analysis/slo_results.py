@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from loadgen.run_info import Quantile, SloResult
+from loadgen.run_info import SloResult
 from slo.bounds import Bounds, batches_of, share_bounds
+from slo.quantiles import Quantile
 from slo.slo import Slo, slos_of
 
 if TYPE_CHECKING:

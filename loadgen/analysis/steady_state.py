@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from loadgen.analysis.quantiles import censored_quantile, censored_values
 from loadgen.record import Run
 from loadgen.run_info import BatchMean, LittlesLaw, SteadyState, Trend
+from slo.quantiles import censored_values, quantile
 from slo.slo import ERROR_STATUSES
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def batch_means(turns: pd.DataFrame, length_s: float) -> dict[str, dict[str, Bat
     batches = _batches(turns, length_s)
     means: dict[str, dict[str, BatchMean | None]] = {}
     for metric in ("ttft_s", "e2e_s", "tpot_s"):
-        pairs = [censored_values(batch, metric) for batch in batches]
+        pairs = [censored_values(batch, metric)[:2] for batch in batches]
         means[metric] = {name: _interval(pairs, share) for name, share in SHARES.items()}
     return means
 
@@ -64,10 +64,10 @@ def _interval(pairs: list[tuple[np.ndarray, np.ndarray]], share: float) -> Batch
     """One quantile's interval over batches."""
     if not pairs or min(len(values) for values, _ in pairs) * (1 - share) < BATCH_TAIL_MIN:
         return None
-    quantiles = [censored_quantile(values, gone, share) for values, gone in pairs]
-    if any(quantile.censored for quantile in quantiles):
+    estimates = [quantile(values, gone, share) for values, gone in pairs]
+    if any(estimate.censored for estimate in estimates):
         return None
-    values = np.array([quantile.value for quantile in quantiles], dtype=np.float64)
+    values = np.array([estimate.value for estimate in estimates], dtype=np.float64)
     half = _T_975[BATCHES - 1] * float(values.std(ddof=1)) / math.sqrt(BATCHES)
     mean = float(values.mean())
     return BatchMean(mean, max(0.0, mean - half), mean + half, BATCHES)
@@ -86,9 +86,9 @@ def steady_state(run: Run, length_s: float) -> SteadyState:
         need = BATCHES * BATCH_TURNS_MIN
         return SteadyState(None, f"steady state not tested: fewer than {need} turns")
     levels = {"turns offered": np.array([len(batch) for batch in batches], dtype=np.float64)}
-    pairs = [censored_values(batch, "ttft_s") for batch in batches]
+    pairs = [censored_values(batch, "ttft_s")[:2] for batch in batches]
     if all(len(values) for values, _ in pairs):
-        levels["TTFT p50"] = np.array([censored_quantile(*pair, 0.5).value for pair in pairs], dtype=np.float64)
+        levels["TTFT p50"] = np.array([quantile(*pair, 0.5).value for pair in pairs], dtype=np.float64)
     flying = _in_flight(run.generator, length_s)
     if flying is not None:
         levels["turns in flight"] = flying

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from facts.tokens import TOKEN_CLASSES
-from loadgen.analysis.quantiles import censored_quantile, censored_values
 from loadgen.record import Run
-from loadgen.run_info import CacheHits, FirstTurn, Quantile, StreamTotals, Totals, TurnsPerInteraction
+from loadgen.run_info import CacheHits, FirstTurn, StreamTotals, Totals, TurnsPerInteraction
 from loadgen.tables import TURN_KEY
 from slo.histogram import Histogram
+from slo.quantiles import Quantile, censored_values, quantiles
 from slo.slo import ERROR_STATUSES, WAITED_COLUMN, good, slos_of
 
 if TYPE_CHECKING:
@@ -33,19 +33,17 @@ def latency_quantiles(turns: pd.DataFrame, gaps: Histogram) -> dict[str, dict[st
     Gaps between chunks come from the merged histogram, so they are a bin's upper edge, and have no interval.
     """
     rest = turns.drop(index=turns.index[_first(turns)]) if len(turns) else turns
-    quantiles = {metric: _quantiles(*censored_values(rest, metric)) for metric in WAITED_COLUMN}
-    for metric in ("tpot_s", "start_lag_s", "route_s"):
-        quantiles[metric] = _quantiles(rest[metric].dropna().to_numpy(np.float64))
-    quantiles["gap_s"] = {
+    by_metric = {metric: _quantiles(rest, metric) for metric in (*WAITED_COLUMN, "tpot_s", "start_lag_s", "route_s")}
+    by_metric["gap_s"] = {
         name: Quantile(gaps.quantile(share), None, None, gaps.n, round(gaps.n * (1 - share)))
         for name, share in SHARES.items()
     }
-    return quantiles
+    return by_metric
 
 
-def _quantiles(values: np.ndarray, censored: np.ndarray | None = None) -> dict[str, Quantile]:
-    gone = np.zeros(len(values), dtype=bool) if censored is None else censored
-    return {name: censored_quantile(values, gone, share) for name, share in SHARES.items()}
+def _quantiles(turns: pd.DataFrame, metric: str) -> dict[str, Quantile]:
+    values, censored, _ = censored_values(turns, metric)
+    return dict(zip(SHARES, quantiles(values, censored, SHARES.values()), strict=True))
 
 
 def _first(turns: pd.DataFrame) -> list[int]:
@@ -207,7 +205,7 @@ def _background(events: pd.DataFrame) -> dict[str, StreamTotals]:
         str(stream): StreamTotals(
             asked=len(rows),
             completed=int(rows["status"].eq("ok").sum()),
-            delay_s=_quantiles(rows.loc[rows["status"].eq("ok"), "delay_s"].to_numpy()),
+            delay_s=_quantiles(rows[rows["status"].eq("ok")], "delay_s"),
         )
         for stream, rows in events.groupby("stream")
     }

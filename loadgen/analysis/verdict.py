@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Required, TypedDict
 
 from host.processes import End
-from loadgen.run_info import Quantile, Verdict
+from loadgen.run_info import Verdict
+from slo.quantiles import Quantile
 
 START_LAG_FLOOR_S = 0.005
 START_LAG_TTFT_SHARE = 0.05

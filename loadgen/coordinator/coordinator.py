@@ -27,10 +27,11 @@ from loadgen.coordinator.snapshots import Snapshots
 from loadgen.job import LoadJob
 from loadgen.live import Clock, Live, Ready, Snapshot
 from loadgen.load_engine import MasterRunner, Message
-from loadgen.run_info import Quantile, write_json
+from loadgen.run_info import write_json
 from loadgen.worker.abort_rules import AbortRules
 from loadgen.worker.sample_buffer import Receiver
 from slo.histogram import Histogram
+from slo.quantiles import Quantile
 
 GO_DELAY_S = 0.5
 FINAL_WITHIN_S = 10.0

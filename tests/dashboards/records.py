@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from loadgen.analysis.quantiles import censored_quantile
 from loadgen.chunks import write_chunk
 from loadgen.record import Run, load_run
 from loadgen.run_info import SCHEMA, write_json
 from loadgen.tables import CALLS, EVENTS, GENERATOR, SERVER, TOOLS, TURNS
+from slo.quantiles import quantile
 
 INTENTS = ("product_search", "product_question", "comparison", "order_status", "reorder", "price_history")
 ROUTES = ("custom-8b", "nova-pro", "claude-sonnet")
@@ -319,6 +319,5 @@ def _metric(turns: dict[str, Any], metric: str) -> dict[str, dict[str, Any]]:
     values = np.where(gone, waited, values)
     counts = np.isfinite(values) & ((status == "ok") | gone)
     return {
-        name: vars(censored_quantile(values[counts], gone[counts], int(name[1:]) / 100))
-        for name in ("p50", "p90", "p95", "p99")
+        name: vars(quantile(values[counts], gone[counts], int(name[1:]) / 100)) for name in ("p50", "p90", "p95", "p99")
     }

@@ -3,8 +3,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboards.numbers.series import bin_width_s, cache_levels, per_second, quantiles, quantiles_over_time, thin, waits
-from loadgen.analysis.quantiles import censored_quantile
+from dashboards.numbers.series import bin_width_s, cache_levels, per_second, quantiles_over_time, thin
 
 
 @given(st.integers(0, 2**31), st.integers(0, 5_000))
@@ -14,25 +13,6 @@ def test_thinning_keeps_the_highest_and_the_lowest_point(seed, n):
     assert len(kept) <= 1_000
     assert not n or (kept.max(), kept.min()) == (y.max(), y.min())
     assert list(x) == sorted(x)
-
-
-@given(
-    st.lists(st.tuples(st.floats(0.01, 60), st.booleans()), min_size=1, max_size=80),
-    st.sampled_from((0.5, 0.9, 0.95, 0.99)),
-)
-def test_a_groups_quantile_is_the_records_own_estimate(samples, share):
-    """Charts by intent and the table of the run use one rule for censored turns."""
-    values, censored = (np.array(column) for column in zip(*samples, strict=True))
-    assert quantiles(values, censored, [share]) == [censored_quantile(values, censored, share)]
-
-
-def test_a_turn_that_ended_while_waiting_counts_with_the_time_it_waited():
-    turns = pd.DataFrame(
-        {"status": ["ok", "timeout", "http_error"], "ttft_s": [0.5, None, None], "e2e_s": [1.0, 60.0, None]}
-    )
-    values, censored, counts = waits(turns, "ttft_s")
-    assert list(counts) == [True, True, False]
-    assert list(zip(values, censored, strict=True)) == [(0.5, False), (60.0, True)]
 
 
 def test_quantiles_over_time_are_those_of_each_bin():

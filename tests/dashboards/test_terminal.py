@@ -3,8 +3,9 @@ from dataclasses import replace
 from dashboards.numbers.plan import plan_numbers
 from dashboards.numbers.run import run_numbers
 from dashboards.terminal import lines_of, plan_summary, run_summary
-from loadgen.run_info import STREAMS, AutobuyTotals, ChatAroundStorm, Quantile, TargetRef
+from loadgen.run_info import STREAMS, AutobuyTotals, ChatAroundStorm, TargetRef
 from loadgen.worker.background import skipped_streams
+from slo.quantiles import Quantile
 from tests.dashboards.plans import make_plan
 from tests.dashboards.records import make_run
 

@@ -13,8 +13,8 @@ from loadgen.analysis.finish import _warnings, emulator_lateness, marked_faults
 from loadgen.analysis.totals import latency_quantiles
 from loadgen.analysis.verdict import Evidence, verdict
 from loadgen.job import TargetSpec
-from loadgen.run_info import Quantile
 from slo.histogram import Histogram
+from slo.quantiles import Quantile
 from tests.loadgen.server import assistant, assistant_events, response, serving, streamed
 from tests.loadgen.worker_runs import play
 

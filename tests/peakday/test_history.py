@@ -6,9 +6,10 @@ import random
 import pytest
 
 from dashboards.numbers.changes import change_points
-from loadgen.run_info import FINISHED, Quantile, RunInfo, ScenarioRef, SloResult, Totals, Verdict, write_info
+from loadgen.run_info import FINISHED, RunInfo, ScenarioRef, SloResult, Totals, Verdict, write_info
 from peakday.errors import CommandError
 from peakday.records.history import history
+from slo.quantiles import Quantile
 
 
 def a_run(base, number, *, cost, rate=5.0, slo="met", valid=True, name="smoke"):

@@ -8,10 +8,10 @@ import pandas as pd
 
 from dashboards.html import charts
 from dashboards.html.page import Cell, Panel, Table
-from dashboards.numbers.series import Z_95
 from dashboards.numbers.units import show
 from loadgen.record import Run
 from loadgen.run_info import Judged
+from slo.quantiles import Z_95
 
 FILE = "judgements.parquet"
 _COLUMNS = ["model", "intent", "complexity", "acceptable"]
