@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slo.quantiles import Z_95
 from slo.slo import Slo, misses
 
 if TYPE_CHECKING:
@@ -86,6 +87,14 @@ def share_bounds(batches: Sequence[Batch], alpha: float) -> Bounds:
     lower = float(betaincinv(k, n - k + 1, alpha)) if missed else 0.0
     upper = float(betaincinv(k + 1, n - k, 1 - alpha)) if missed < turns else 1.0
     return Bounds(missed / turns, lower, upper, effect, missed, turns)
+
+
+def wilson(good: int, n: int) -> tuple[float, float]:
+    """95% interval of a share; n >= 1. Source: Wilson (1927), score interval."""
+    share, z2 = good / n, Z_95**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def turns_to_show(allowed_ratio: float, alpha: float) -> int:

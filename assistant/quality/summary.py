@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import AssistantError
-from assistant.router.evaluate import wilson
 from facts.reader import Quality
 from host.yaml_text import dump_yaml
+from slo.bounds import wilson
 
 SCHEMA = "peakday.quality/1"
 

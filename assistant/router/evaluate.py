@@ -19,6 +19,7 @@ from assistant.router.route import MessageRouter, Route
 from facts.intents import INTENTS
 from facts.stack import Router
 from host.tables import table_rows
+from slo.bounds import wilson
 
 Rows = list[dict[str, str]]
 
@@ -62,14 +63,6 @@ def evaluate(rows: Rows, settings: Router | None = None) -> dict[str, Any]:
         "unsure": sum(route.confidence < settings.unsure_below for route in routes),
         "route_s_p99": sorted(times_s)[math.ceil(0.99 * len(times_s)) - 1],
     }
-
-
-def wilson(right: int, total: int, z: float = 1.96) -> tuple[float, float]:
-    """95% interval of a share. Source: Wilson (1927), score interval."""
-    share = right / total
-    spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
-    centre, scale = share + z * z / (2 * total), 1 + z * z / total
-    return (centre - spread) / scale, (centre + spread) / scale
 
 
 def _route_all(router: MessageRouter, texts: list[str]) -> tuple[list[Route], list[float]]:

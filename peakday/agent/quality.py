@@ -16,7 +16,6 @@ from assistant.quality.judge import write_judgements
 from assistant.quality.judge_client import Judge, expected_usd, judge_all, rehearsed_verdicts, within
 from assistant.quality.sample_buffer import SampledTurn, read_samples
 from assistant.quality.summary import quality_rows, with_assumed, write_quality
-from assistant.router.evaluate import wilson
 from facts import reader
 from facts.reader import Model
 from host.errors import Exit
@@ -32,6 +31,7 @@ from peakday.records.folders import find_record, relative
 from peakday.stack.local import Stack
 from peakday.stack.real_models import own_models, real_models
 from peakday.stack.resolved import open_stack, resolve
+from slo.bounds import wilson
 
 SAMPLES, JUDGEMENTS, QUALITY = "judge-spool.jsonl", "judgements.parquet", "quality.yaml"
 SCENARIO = "smoke"

@@ -10,7 +10,8 @@ import assistant
 import scenarios
 from assistant.errors import AssistantError
 from assistant.router import classifier
-from assistant.router.evaluate import evaluate, read_csv, wilson
+from assistant.router.evaluate import evaluate, read_csv
+from slo.bounds import wilson
 from study.router import read_phrasings, read_utterances
 
 UTTERANCES = Path(scenarios.__file__).parent / "utterances"

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from dashboards.html.run.quality import quality_panels, wilson
+from dashboards.html.run.quality import quality_panels
 from dashboards.report import write_report
 from loadgen.run_info import Judged
+from slo.bounds import wilson
 
 
 @pytest.fixture

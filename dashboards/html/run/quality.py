@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
 from dashboards.html import charts
@@ -11,11 +9,10 @@ from dashboards.html.page import Cell, Panel, Table
 from dashboards.numbers.units import show
 from loadgen.record import Run
 from loadgen.run_info import Judged
-from slo.quantiles import Z_95
+from slo.bounds import wilson
 
 FILE = "judgements.parquet"
 _COLUMNS = ["model", "intent", "complexity", "acceptable"]
-"""Half-width, in standard deviations, of a 95% interval of a normal distribution."""
 
 
 def quality_panels(run: Run) -> list[Panel]:
@@ -64,11 +61,3 @@ def _sentence(summary: Judged, rows: pd.DataFrame) -> str:
     if summary.simulated:
         return f"{sentence} SIMULATED: an emulator scored by what the shipped table assumes; no quality was measured."
     return f"{sentence} One judge is one opinion: its own errors are not in the interval."
-
-
-def wilson(good: int, n: int) -> tuple[float, float]:
-    """95% interval of a share (Wilson 1927); n >= 1."""
-    share, z2 = good / n, Z_95**2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z_95 / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    return max(0.0, middle - half), min(1.0, middle + half)
