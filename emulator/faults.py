@@ -5,13 +5,11 @@ from __future__ import annotations
 import random
 from collections import deque
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args
 
-KINDS = (
-    "throttle", "unavailable", "server_error", "not_ready", "stream_exception", "cut_stream", "bad_crc", "stall",
-    "slow_first_token", "slow_tokens", "malformed_tool_input", "region_down", "freeze",
-    "cold_cache",
-)  # fmt: skip
+from facts.stack import FaultKind
+
+KINDS = get_args(FaultKind)
 REFUSALS = ("throttle", "unavailable", "server_error", "not_ready", "region_down")
 """Kinds that answer with an error before any stream."""
 

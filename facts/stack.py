@@ -24,6 +24,11 @@ _OLD_KEYS = {"spill": "fallback", "ladder": "chains"}
 """Keys of scenarios and stack files written before their present name, still read."""
 
 Ttl = Literal["5m", "1h"]
+FaultKind = Literal[
+    "throttle", "unavailable", "server_error", "not_ready", "stream_exception", "cut_stream", "bad_crc", "stall",
+    "slow_first_token", "slow_tokens", "malformed_tool_input", "region_down", "freeze", "cold_cache",
+]  # fmt: skip
+"""What a scenario may break on purpose, and the emulator breaks."""
 
 
 class StackError(PeakdayError, ValueError):

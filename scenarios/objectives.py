@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from facts.blocks import NotNegative, Positive, Seconds, Share, SomeSeconds, Tokens
-from facts.stack import Grant
+from facts.stack import FaultKind, Grant
 from scenarios.base import Part
 
 
@@ -52,10 +52,7 @@ class Fault(Part):
     unavailable model whose capacity has to be ramped (`peakday ramp`).
     """
 
-    kind: Literal[
-        "throttle", "unavailable", "server_error", "not_ready", "stream_exception", "cut_stream", "bad_crc", "stall",
-        "slow_first_token", "slow_tokens", "malformed_tool_input", "region_down", "freeze", "cold_cache",
-    ]  # fmt: skip
+    kind: FaultKind
     at_s: Seconds = 0.0
     length_s: SomeSeconds
     ratio: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -14,7 +14,7 @@ import pytest
 from botocore.eventstream import ChecksumMismatch
 
 from emulator.calls import Call, Caller
-from emulator.faults import KINDS, CapacityRoom, Fault, FaultPlan, fault_from
+from emulator.faults import CapacityRoom, Fault, FaultPlan, fault_from
 from emulator.http.connection import Request
 from tests.emulator.conftest import WORDS
 
@@ -257,13 +257,6 @@ def test_faults_that_make_no_sense_are_refused(raw):
     """An unknown kind, no length, an unknown key: each is named."""
     with pytest.raises(ValueError, match="fault: "):
         fault_from(raw)
-
-
-def test_every_kind_of_a_scenario_is_known():
-    """scenarios/ and the emulator agree on the names."""
-    from scenarios.objectives import Fault as Scenario
-
-    assert Scenario.model_fields["kind"].annotation.__args__ == KINDS
 
 
 def test_capacity_that_has_to_be_ramped_widens_with_sustained_use():
