@@ -17,15 +17,18 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy.optimize import least_squares
 
 from facts import reader
-from neuron_bench.importers.load_curves import FILE, LoadPoint, points
+from neuron_bench.importers.load_curves import load_curve_rows
+from neuron_bench.record import CaseRow
 from neuron_bench.step_model import Coefficients, HoldOut, StepModel, write_step_model
 from study.step_models import FOLDER, LLAMA_8B
+
+FILE = "neuron_load_curves.csv"
 
 _NAMES = {LLAMA_8B, "meta-llama/Meta-Llama-3.1-8B-Instruct"}  # one model: the hub renamed it
 
@@ -51,6 +54,80 @@ _TRN2_SINCE = (
     "chips, two users, 512 in and 128 out: TPOT 10.5 ms, TTFT 51 ms); no newer sweep of one chip was there "
     "to fit on 2026-11-29"
 )
+
+
+@dataclass(frozen=True)
+class LoadPoint:
+    """One load test of one deployment. Rates are of the whole deployment; latencies are means, in seconds."""
+
+    line: int
+    model: str
+    instance: str
+    chip: str | None
+    chips: int | None
+    tp: int | None
+    replicas: int | None
+    max_num_seqs: int | None
+    sequence_tokens: int | None
+    input_tokens: float
+    output_tokens_wanted: float
+    mode: str
+    requests_per_s: float
+    latency_s: float
+    ttft_s: float
+    itl_s: float
+    output_tokens_per_s: float
+    date: str
+    note: str
+    flags: tuple[str, ...] = ()
+
+    @property
+    def output_tokens(self) -> float:
+        """Mean tokens of an answer: what came out over the requests that finished (answers may stop early)."""
+        return self.output_tokens_per_s / self.requests_per_s
+
+    @property
+    def rate_per_replica_per_s(self) -> float:
+        """Requests one replica finished in a second."""
+        return self.requests_per_s / (self.replicas or 1)
+
+    @property
+    def decoding(self) -> float:
+        """Mean requests decoding in one replica. Source: Little's law over first token to last."""
+        return self.rate_per_replica_per_s * (self.latency_s - self.ttft_s)
+
+
+def points() -> list[LoadPoint]:
+    """Every row of the table, with the flags that an import gives it."""
+    table = reader.rows(FILE)
+    return [
+        _point(raw, row, line) for line, (raw, row) in enumerate(zip(table, load_curve_rows(table), strict=True), 2)
+    ]
+
+
+def _point(raw: Mapping[str, str], row: CaseRow, line: int) -> LoadPoint:
+    return LoadPoint(
+        line=line,
+        model=raw["model"],
+        instance=row.instance_type or "",
+        chip=row.chip,
+        chips=None if row.chips_used is None else int(row.chips_used),
+        tp=row.tp,
+        replicas=row.replicas,
+        max_num_seqs=row.batch,
+        sequence_tokens=row.bucket_tokens,
+        input_tokens=float(raw["prompt_tokens_mean"]),
+        output_tokens_wanted=float(raw["output_tokens_mean"]),
+        mode=(row.label or "").partition("; ")[0],
+        requests_per_s=float(raw["requests_per_s"]),
+        latency_s=float(raw["request_latency_mean_s"]),
+        ttft_s=float(raw["ttft_mean_ms"]) / 1e3,
+        itl_s=float(raw["inter_token_latency_mean_ms"]) / 1e3,
+        output_tokens_per_s=float(raw["output_tokens_per_s"]),
+        date=raw["run_date"],
+        note=raw["config_note"],
+        flags=tuple(sorted(row.flag_names)),
+    )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from neuron_bench.importers.load_curves import points
+from facts import reader
+from neuron_bench.importers.load_curves import load_curve_rows
+from neuron_bench.record import CaseRow
 
 ROW = {
     "model": "m", "instance": "trn2.48xlarge", "chips_used": "1", "tp_degree": "4", "data_parallel_replicas": "1",
@@ -14,45 +16,53 @@ ROW = {
 LOADED = ROW | {"load_mode": "asynchronous@2.0 req/sec", "requests_per_s": "2", "output_tokens_per_s": "500"}
 
 
+def public() -> list[CaseRow]:
+    return load_curve_rows(reader.rows("neuron_load_curves.csv"))
+
+
+def flagged(name: str) -> list[int]:
+    """Lines of the public table that carry a flag."""
+    return [int(row.record_id.removeprefix("line-")) for row in public() if name in row.flag_names]
+
+
 def test_every_row_of_the_table_is_read() -> None:
     """All 50 rows become points; those without a configuration are flagged, not dropped."""
-    table = points()
-    assert len(table) == 50
-    assert [p.line for p in table if "configuration_unknown" in p.flags] == [29, 30, 31, 32, 33, 34]
+    assert len(public()) == 50
+    assert flagged("configuration_unknown") == [29, 30, 31, 32, 33, 34]
 
 
 def test_tokens_of_an_answer_agree_with_its_latency() -> None:
     """Output rate over request rate and (latency - TTFT) / gap are two counts of one thing: no row contradicts."""
-    assert not [p.line for p in points() if "tokens_disagree_with_latency" in p.flags]
+    assert not flagged("tokens_disagree_with_latency")
 
 
 def test_a_consistent_row_has_no_flag() -> None:
     """250 tokens at 20 ms after a 210 ms TTFT take 5.19 s."""
-    (point,) = points([ROW])
-    assert point.flags == ()
-    assert point.ttft_s == 0.21
-    assert point.output_tokens == 250
+    (row,) = load_curve_rows([ROW])
+    assert not row.flag_names
+    assert row.ttft_s_mean == 0.21
+    assert row.output_tokens == 250
 
 
 def test_milliseconds_called_seconds_are_caught() -> None:
     """A gap printed in another unit disagrees with the latency."""
-    (point,) = points([ROW | {"inter_token_latency_mean_ms": "0.02"}])
-    assert "tokens_disagree_with_latency" in point.flags
+    (row,) = load_curve_rows([ROW | {"inter_token_latency_mean_ms": "0.02"}])
+    assert "tokens_disagree_with_latency" in row.flag_names
 
 
 def test_a_latency_below_its_own_ttft_is_caught() -> None:
     """No answer ends before it begins."""
-    (point,) = points([ROW | {"request_latency_mean_s": "0.1"}])
-    assert "latency_below_ttft" in point.flags
+    (row,) = load_curve_rows([ROW | {"request_latency_mean_s": "0.1"}])
+    assert "latency_below_ttft" in row.flag_names
 
 
 def test_a_lone_user_does_not_wait_longer_than_a_loaded_one() -> None:
     """Such a TTFT has warm-up in it, and the flag stays on the lone user's row."""
-    one, loaded = points([ROW | {"ttft_mean_ms": "400"}, LOADED])
-    assert "ttft_above_loaded" in one.flags
-    assert "ttft_above_loaded" not in loaded.flags
+    one, loaded = load_curve_rows([ROW | {"ttft_mean_ms": "400"}, LOADED])
+    assert "ttft_above_loaded" in one.flag_names
+    assert "ttft_above_loaded" not in loaded.flag_names
 
 
 def test_sampling_on_the_host_is_flagged() -> None:
     """The inf2 duplicates with CPU sampling run at half the rate of their twins."""
-    assert {p.line for p in points() if "host_sampling" in p.flags} == {44, 45, 48, 49}
+    assert flagged("host_sampling") == [44, 45, 48, 49]

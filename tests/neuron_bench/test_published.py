@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from neuron_bench.fit.published import step_models
-from neuron_bench.importers.load_curves import points
 from neuron_bench.step_model import StepModel, read_step_model, write_step_model
-from study.neuron_models import StepTimes, of_neuron_chips
+from study.neuron_models import StepTimes, of_neuron_chips, points
 from study.step_models import LLAMA_8B
 
 CHIPS = ("inferentia2", "trainium1", "trainium2")
