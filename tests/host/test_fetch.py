@@ -98,10 +98,10 @@ def test_addresses_are_tried_in_order_in_both_families():
 def test_where_the_system_has_no_ipv6_the_next_address_is_tried(monkeypatch):
     real = socket.socket
 
-    def without_ipv6(family, kind):
+    def without_ipv6(family, *more, **named):  # the server's thread makes sockets too
         if family == socket.AF_INET6:
             raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
-        return real(family, kind)
+        return real(family, *more, **named)
 
     with serving(OK) as (url, _):
         monkeypatch.setattr(socket, "socket", without_ipv6)
