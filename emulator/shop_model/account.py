@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from emulator.shop_model import slots
@@ -21,8 +22,15 @@ _OPEN = ("preparing", "shipped", "processing", "pending")
 _ORDER_ID = re.compile(r"\bo\d{4,}\b")
 
 
+_CART_VERB = re.compile(
+    r"^(?:(?:ok|okay|hmm|fine|please|and|then|just|so|now|can you|could you|,) )*(?!the |a |an )[a-z]+ (?=(?:\d+|the|an?|it|them|that|this|these|those|one|two|three|some|both)\b.*\bcart\b)"
+)
+"""Whatever people do with a thing for it to be in their cart: pop, bung, chuck."""
+
+
 def cart(view: View, ask: Ask) -> str | None:
     """One product into the cart, for the customer to review."""
+    ask = replace(ask, text=_CART_VERB.sub("put ", ask.text))
     if (many := too_many(view, "add_to_cart", ask)) is not None:
         return many
     meant = view.meant(ask.text, write=True)
@@ -63,6 +71,10 @@ _EXCEPT = re.compile(r"\b(?:except|without|but not|other than|apart from|leave o
 def reorder(view: View, ask: Ask) -> str | None:
     """What was bought or looked at before, into the cart."""
     named = slots.things(ask.text)
+    if not named and points_at_this(ask.text) and (use := _history(view)) is not None:
+        named = _named_before(view, use)  # `get them again`
+    if view.missing:
+        return None
     query = " ".join(named) or ask.text[:150]
     if (kept_out := _EXCEPT.search(ask.text)) is not None:  # `repeat my last order, just not the crust`
         before = ask.text[: kept_out.start()]

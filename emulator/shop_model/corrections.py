@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from emulator.shop_model import goods, patterns, slots
-from emulator.shop_model.words import lexicon
+from emulator.shop_model.words import lexicon, number
 
 _MARK = re.compile(
     r"[ ,.;!?]*\b(?:(?:oh|hmm|ok|well|no|or|but|and|actually|ah|wait) ?,? ?)*"
@@ -23,7 +23,13 @@ _AMENDED = re.compile(
     r"(?: ?(?P<sum>dollars|euros|pounds|yen|[$€£¥])| ?(?P<share>%|percent)(?: off)?|(?: of (?:them|those|these|each|it)| ?x| pairs?| units?| pieces?| packs?| bottles?| boxes| bags)(?P<count>))?"
     rf"(?: {_AMENDING})*[ .!?]*"
 )
-_OTHER = re.compile(rf"(?:{_AMENDING} )+(?P<which>the [a-z0-9 -]+ ones?)(?: {_AMENDING})*[ .!?]*")
+_OTHER = re.compile(
+    rf"(?:{_AMENDING} )+(?P<which>(?:the|in(?: an?)?|an?) [a-z0-9 -]+?(?P<one> ones?)?)(?: {_AMENDING})*[ .!?]*"
+)
+
+
+_FEW = 10
+"""Below it a bare figure is how many are bought, and no price."""
 
 
 def figure_amended(kept: str, text: str, *, priced: bool) -> str | None:
@@ -41,7 +47,9 @@ def figure_amended(kept: str, text: str, *, priced: bool) -> str | None:
         return None
     if match["share"]:
         return f"{slots.without_price(kept)} , {figure} %"
-    if counts or not priced:
+    bare = not (match["share"] or match["money"] or match["sum"])
+    few = bare and slots.buys(kept) and 0 < float(slots.count(figure) if figure.isalpha() else number(figure)) < _FEW
+    if counts or few or not priced:
         return (
             f"{slots.without_quantity(kept)} , {figure} of them"
             if figure.isdigit() or figure in slots.NUMBERS
@@ -54,10 +62,26 @@ def figure_amended(kept: str, text: str, *, priced: bool) -> str | None:
     )
 
 
+def amends(text: str) -> bool:
+    """Whether words are nothing but another figure or another one of the same things."""
+    return _AMENDED.fullmatch(text) is not None or _OTHER.fullmatch(text) is not None
+
+
 def thing_amended(kept: str, text: str) -> str | None:
     """The words of an ask with another of the same things in it: `actually the black one instead`; None where none is named."""
     match = _OTHER.fullmatch(text)
-    return corrected(f"{kept} , sorry , {match['which']}") if match else None
+    if match is None or not (match["one"] or goods.describes(match["which"])):
+        return None
+    which = (
+        re.sub(r"^(?:in )?(?:an? )?(?:the )?", "the ", match["which"].removesuffix(" ones").removesuffix(" one"))
+        + " one"
+    )
+    if _ONE.search(kept):
+        return _ONE.sub(which, kept)
+    return corrected(f"{kept} , sorry , {which}")
+
+
+_ONE = re.compile(r"\bthe (?:[a-z0-9-]+ ){1,3}ones?\b")
 
 
 def fact_amended(fact: str, text: str) -> str | None:

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from typing import TypeVar
 
 from emulator.shop_model import slots, specs
-from emulator.shop_model.words import holds, lexicon
+from emulator.shop_model.words import fold, holds, lexicon, stem
 
 Row = TypeVar("Row", bound=Mapping[str, object])
 """A product as a tool's answer holds it."""
@@ -124,7 +124,13 @@ def kept(rows: Sequence[Row], named: Sequence[str]) -> list[Row]:
     best = max(met, default=0)
     against = [_OPPOSITE[word] for word in named if word in _OPPOSITE]
     fits = [row for row, score in zip(rows, met, strict=True) if score == best and allowed(row, against)]
-    return fits or list(rows)
+    ends = [row for row in fits if kind and stem(kind[-1]) == stem(_head(row))]  # `printer` is no printer ink
+    return ends or fits or list(rows)
+
+
+def _head(row: Mapping[str, object]) -> str:
+    """The noun of a title: drill of `Corvane Pro Drill, 18 V`."""
+    return fold(str(row.get("title") or "").split(",")[0]).rsplit(" ", 1)[-1]
 
 
 def allowed(row: Mapping[str, object], unwanted: Sequence[str]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from emulator.shop_model import (
@@ -20,6 +20,7 @@ from emulator.shop_model import (
     patterns,
     price_rules,
     products,
+    ranks,
     slots,
     specs,
 )
@@ -98,7 +99,7 @@ def answer(dialogue: Dialogue, *, short: bool = False, pages: Sequence[Page] = (
     """
     now = dialogue.now
     reading = read(now.words)
-    view = View(dialogue, dialogue.language == "Spanish" or reading.spanish >= 0.4, short)
+    view = View(dialogue, dialogue.language == "Spanish" or _spanish(dialogue, reading), short)
     asks = _asks(dialogue, reading)
     if dialogue.grounds and (not dialogue.tools or any(ask.act in ("web", "plan") for ask in asks)):
         found = _search_pages(reading.text, pages)
@@ -108,6 +109,17 @@ def answer(dialogue: Dialogue, *, short: bool = False, pages: Sequence[Page] = (
         return _calls(view) if view.missing else Said(text="\n".join([*texts, _grounded(view, found)]), cited=found)
     texts = _answers(view, asks)
     return _calls(view) if view.missing else Said(text="\n".join(texts))
+
+
+_FEW_WORDS = 4
+
+
+def _spanish(dialogue: Dialogue, reading: Reading) -> bool:
+    """Whether the customer writes Spanish; of a few words, none of them English alone, the message before tells."""
+    if reading.spanish >= 0.4 or len(dialogue.exchanges) < 2 or len(reading.raw.split()) >= _FEW_WORDS:
+        return reading.spanish >= 0.4
+    told = any(word in lexicon().spanish for word in re.findall(r"[a-z]+", fold(reading.raw)))
+    return told and read(dialogue.exchanges[-2].words).spanish >= 0.4
 
 
 def label(message: str) -> str:
@@ -157,7 +169,10 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
         and (wider := _last_search(dialogue)) is not None
         and not patterns.CHEAPER_ONES.search(ask.text)
     ):
-        return [Ask("search", f"{wider} , another", ask.raw)]
+        if (rank := ranks.named(ask.text)) is None:
+            return [Ask("search", f"{wider} , another", ask.raw)]
+        left = specs.without_size(wider) if rank.name == "size" else wider
+        return [Ask("search", f"{left} , {ask.text} , another", ask.raw)]
     wide = ask.act not in ("auto_buy", "alert", "cart", "reorder") and _narrows(ask.text)
     if wide and (wider := _last_search(dialogue)) is not None:
         return [Ask("search", _narrowed(wider, ask.text), ask.raw)]
@@ -217,6 +232,8 @@ def _amended(dialogue: Dialogue, reading: Reading, asks: Sequence[Ask]) -> Ask |
     if not waits and before.outcome is None and not any(use.tool == "remember" for use in before.uses):
         return None
     kept = _last_ask(dialogue)
+    if corrections.amends(read(before.words).text) and len(dialogue.exchanges) > 2:  # `just one`, and then `make it 50`
+        kept = _asks(replace(dialogue, exchanges=dialogue.exchanges[:-1]), read(before.words))[0]
     if kept.act in ("remember", "amend_fact"):
         return Ask("amend_fact", text, reading.raw) if memory.amended(dialogue, text) else None
     if kept.act not in ("auto_buy", "alert", "cart"):
@@ -242,7 +259,7 @@ def _means_shown(dialogue: Dialogue, text: str) -> bool:
 
 
 _NARROWS = re.compile(
-    r"^(?:and |but |ok |or |maybe |rather |please |, )*(?:only|just|any|something|anything|do you have|are there|show me (?:more|others?|only|cheaper)|what about|how about|in|with|from|"
+    r"^(?:and |but |ok |or |maybe |rather |please |, )*(?:only|just|nothing|any|something|anything|do you have|are there|show me (?:more|others?|only|cheaper)|what about|how about|in|with|from|"
     r"under|below|between|over|up to|at most|cheaper|less)\b"
 )
 
@@ -312,7 +329,7 @@ def _last_ask(dialogue: Dialogue, *, told: bool = False) -> Ask:
 
 def _carried(kept: Ask, ask: Ask) -> str:
     """The earlier ask with the product named now in place of the one it named; its figures stay."""
-    text = f" {kept.text} "
+    text = f" {slots.without_moment(kept.text) if slots.moment(ask.text) else kept.text} "
     for word in slots.things(kept.text):
         text = text.replace(f" {word} ", " ")
     text = re.sub(r" (?:first|second|third|fourth|fifth|last|cheapest|cheaper|other|one) ", " ", text)
@@ -376,6 +393,9 @@ def _talk(view: View, ask: Ask) -> str:
     if ask.act == "policy":
         return view.say("I do not have the store's policies, codes and payments here, so I will not guess. Shall I hand you over to a person?",
                         "No tengo aquí las políticas ni los pagos de la tienda y no voy a adivinar. ¿Te paso con una persona?")  # fmt: skip
+    if ask.act == "no_stock_alert":
+        return view.say("I can watch a price for you, and not the stock: please look again, or ask me for something like it.",
+                        "Puedo vigilar un precio, pero no las existencias: vuelve a mirar, o pídeme algo parecido.")  # fmt: skip
     if ask.act == "unsafe":
         return view.say("I do not help with that. If anyone is in danger, please call the emergency number where you are.",
                         "No ayudo con eso. Si alguien está en peligro, llama al número de emergencias de tu zona.")  # fmt: skip

@@ -15,7 +15,7 @@ SPLIT = re.compile(
 OTHERS = re.compile(
     r"\bcustomer c?\d+|\bc0\d{4,}\b|\b(?:someone|somebody) else|\b(?:an)?other (?:customer|person|user|account|shopper)|"
     r"\bother (?:customers|people|users)'?|\b(?:friend|wife|husband|ex|boss|sister|brother|mom|dad|roommate|flatmate|colleague|"
-    r"coworker|neighbou?r|cousin|uncle|aunt|girlfriend|boyfriend|son|daughter)(?:'s)? (?:last |latest |recent )?(?:orders?|account|cart|card|package|"
+    r"coworker|neighbou?r|cousin|uncle|aunt|girlfriend|boyfriend|son|daughter)(?:'?s)? (?:last |latest |recent )?(?:orders?|account|cart|card|package|"
     r"purchases?)\b|\b(?:his|her) (?:last |latest |recent )?(?:orders?|account|cart|card|package|purchases)\b|"
     r"\b(?:all|every) (?:the )?(?:customers?|users?|accounts?|carts?)\b|\beveryone'?s? orders|"
     r"\b(?:ordered|bought|purchased) (?:my|his|her|their|our) \w+\b|\b(?:neighbou?r|roommate|flatmate|colleague|coworker|boss|ex)\b.*\b(?:order|ordered|buy|bought|purchased|ships?|shipped)\b|"
@@ -48,6 +48,7 @@ OVERRIDE = re.compile(
 )
 HUMAN = re.compile(r"\b(?:human|representative|real person|live (?:chat|person|agent)|someone real)\b|\b(?:talk|speak|connect|"
                     r"chat)\b.*\b(?:person|agent|someone|human|people|manager|supervisor|staff)\b|"
+                    r"\b(?:want|need|get me|give me|fetch|where is) (?:a|an|your|the)? ?(?:manager|supervisor|human|person|agent|operator)\b|"
                     r"\b(?:person|agent|someone|manager|supervisor|staff)\b.*\b(?:talk|speak|chat) (?:to|with)\b")  # fmt: skip
 RECALL = re.compile(
     r"\bwhat know of (?:me|my)\b|"
@@ -80,14 +81,16 @@ CHANGE = re.compile(
     r"\b(?:take|remove|add|drop|put|leave)\b.*\b(?:off|from|out of|to|on|in) (?:my|the|that|this) (?:\w+ )?order\b|\b(?:change|update|edit|modify|switch)\b.*\b(?:order|address|delivery|quantity|it)\b"
 )
 RETURN = re.compile(
-    r"\b(?:was|came|arrived|were) (?:off|spoiled|broken|faulty|defective|rotten|cracked|torn|stale|expired)\b|\b(?:isn't|aren't|not) what (?:i|we) (?:ordered|bought)\b|"
+    r"\b(?:was|came|arrived|were|is|are|turned up) (?:all |completely |totally )?(?:off|spoiled|broken|faulty|defective|rotten|cracked|torn|stale|expired|mouldy|moldy|leaking|melted|dented|ripped|smashed|chipped|scratched|burnt)\b|\b(?:isn't|aren't|not) what (?:i|we) (?:ordered|bought)\b|"
     r"\bnot happy with (?:my|the)\b|\b(?:swap|exchange) (?:my|the)\b|"
     r"\b(?:received|got|sent) (?:me )?(?:the|a) (?:wrong|broken|damaged)\b|\barrived (?:broken|damaged)\b|\b(?:returns?|returning|refund|send (?:it |them |this |these )?back|money back)\b"
 )
 CHECKOUT = re.compile(
     r"\b(?:place|complete|finish|submit|finali[sz]e) (?:the|my|this|that|an|our)? ?order\b|\bcheck ?out\b|\bpay now\b|\bcharge my card\b"
 )
-CART_VIEW = re.compile(r"\b(?:what|show|see|view|list|check|how (?:much|many))\b.*\b(?:my|the) cart\b")
+CART_VIEW = re.compile(
+    r"\bwhat is in (?:there|it)\b|\b(?:what|show|see|view|list|check|how (?:much|many))\b.*\b(?:my|the) cart\b"
+)
 OUT_OF_CART = re.compile(
     r"\b(?:remove|delete|take|drop|empty|clear)\b.*\bcart\b(?<!to my cart)(?<!into the cart)|"
     r"^(?:please |no |actually |and |, )*(?:remove|take out|take (?:it|that|them|this|the .*) (?:out|off))\b"
@@ -106,7 +109,7 @@ POLICY = re.compile(
     r"\bwhat is (?:the|your) shipping (?:like|cost|on|for|to)\b|"
     r"\bprice match\w*|\b(?:return|refund|shipping|privacy|exchange|store) polic\w+|\bpolicy\b|\bship(?:ping)? (?:costs?|fees?)\b|"
     r"\b(?:deliver|ship) (?:to|abroad|overseas|international\w*)(?! (?:me|my|us|our|it|this)\b)|\bpayment methods?\b|\bpay (?:with|by|using)\b|"
-    r"\bopening hours\b|\b(?:where|when|status)\b.*\brefund\b|\bstudent discount\b|\bmembership\b"
+    r"\b(?:can|could|do|is|will)\b.*\bgift[- ]?wrap\w*|\bpay (?:in|on|cash)\b|\bopening hours\b|\b(?:where|when|status)\b.*\brefund\b|\bstudent discount\b|\bmembership\b"
 )
 CART = re.compile(
     r"\b(?:add|put|throw|place|stick|toss|drop|move)\b.*\bcart\b|\b(?:in(?:to)?|for) (?:my |the )?cart\b|^add\b|"
@@ -136,7 +139,7 @@ HISTORY = re.compile(
     r"\bhow (?:low|high) (?:has|did|was|is)\b|\b(?:lowest|cheapest|highest)(?: price)? ever\b|\bprices?\b.*\b(?:stable|steady|volatile)\b|\bripped off\b|\boverpriced\b|"
     r"\b(?:time|moment) to (?:buy|order|get)\b|\busually\b.*\b(?:expensive|cheap|cost|price)\b|\bless money\b|\bon (?:offer|sale)\b.*\bever\b|\bever\b.*\bon (?:offer|sale)\b|"
     r"\b(?:go|went|gone|sell|sold|cost) for\b.*\b(?:start|last|ago|earlier|spring|summer|winter|autumn|month|week|year)\b|"
-    r"\bcost(?:s|ed)? (?:less|more) (?:before|earlier|last|in)\b|\bprice history\b|\b(?:when|what (?:is|was)|how)\b.*\b(?:cheapest|lowest)\b|\b(?:wait or buy|buy now or|buy (?:it |this |them )?now or wait)\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|reduced)\b.*\b(?:last|past|before|"
+    r"\bcost(?:s|ed)? (?:less|more) (?:before|earlier|last|in)\b|\bprice history\b|\b(?:when|what (?:is|was)|how)\b.*\b(?:cheapest|lowest)\b|\b(?:wait or buy|buy now or|buy (?:it |this |them )?now or wait)\b|\b(?:been|ever|was|were|is|are)\b.*\b(?:on sale|cheaper|discounted|lower|less|reduced)\b.*\b(?:last|past|before|"
     r"lately|recently|days?|weeks?|months?|year|ever|than)\b|\b(?:been|ever) (?:been )?(?:on sale|cheaper|discounted|lower|less)\b|"
     r"\b\d+ (?:dollars|euros)?\b.*\b(?:fair|good|great) price\b|\b(?:lowest|highest|best|usual|normal|average|cheapest)\b.*\b(?:price|been|cost|it|was|last|past)\b|"
     r"\bprices? (?:has |have |had |is |was |did )?(?:trend|graph|chart|over|in the|during|been|moves?|moved|change|changed|develop\w*|evol\w*|drops?|dropped|went|gone)\b|"
@@ -161,6 +164,9 @@ ORDERS = re.compile(
 )
 REVIEWS = re.compile(r"\bpros\b.*\bcons\b|\bany good\b|\bis (?:it|this|that) worth (?:it|the money)\b|\b(?:negative|bad|positive)\b.*\babout (?:it|this|them)\b|\bsummari[sz]e\b|\breviews?\b|\b(?:people|customers|buyers|others|owners|everyone|users)\b.*\b(?:say|saying|think|complain|like)\b|"
                       r"\bcomplain(?:ts?|ing)?\b|\b(?:problems|issues|downsides|drawbacks)\b.*\bwith\b|\bopinions?\b")  # fmt: skip
+WATCHES_STOCK = re.compile(
+    r"\b(?:notify|let me|tell me|remind)\b.*\b(?:(?:back )?in stock|available|back)\b|^(?:ok |and |please |, )*notify me when (?:it is|they are)[ .!]*$"
+)
 RATED = re.compile(
     r"\b(?:any|do you (?:have|sell|carry)|looking for|find|show|recommend\w*|suggest\w*|need|want|search)\b.*"
     r"\b(?:good|great|best|top|high|higher|positive|strong|decent|excellent|well) (?:reviews?|reviewed|ratings?|rated)\b|"
@@ -169,10 +175,7 @@ RATED = re.compile(
 """Reviews as a wish, of goods that are still to be found."""
 COMPARE = re.compile(r"\bside by side\b|\bstack up\b|\bsets? .*\bapart\b|\bor\b.*\bwhich (?:one )?\b|\bcompar\w+|\bversus\b|\b(?:better|worse|lighter|heavier|bigger|smaller|stronger|warmer) than\b|\bdifferences?\b|\b(?:better|best|rather|prefer|choose|pick)\b.*\bor\b|\bor\b.*\b(?:better|best)\b|"
                       r"\bwhich (?:one )?(?:of|is|should|has|lasts|weighs|arrives|costs|takes|needs)\b.*\b(?:better|best|these|them|those|two|cheaper|cheapest|\w+ier|\w+iest|larger|largest|smaller|smallest|bigger|biggest|longer|longest|warmer|warmest|sooner|soonest|faster|fastest|more|most|less|least)\b")  # fmt: skip
-COMPARE_FIRST = re.compile(
-    r"\bwhich (?:one )?(?:has|have|is|are|of)\b.*\b(?:better|best|higher|highest) (?:reviews?|ratings?|rated)\b|"
-    r"\bwhich (?:one )?(?:would|do|should) (?:you|i) (?:pick|choose|recommend|take|buy|get|prefer)\b"
-)
+WHICH = re.compile(r"^(?:and |ok |so |but |, )*which\b")
 """Which of those shown."""
 PLAN = re.compile(
     r"\beverything (?:(?:i|we) need |we'll need )?for\b|"
@@ -188,6 +191,13 @@ GIFT = re.compile(
     r"\bwhat (?:should|could|can|would) (?:i|we) (?:get|give|buy) (?:him|her|them)\b|\bsecret santa\b|\bhouse ?warming\b|\bbaby shower\b|\bgifts?\b|\bpresents?\b|\bsurprise (?:for )?my\b|\bsomething (?:nice |small |special )?(?:(?:under|below|for|around|up to|at most) [$€£]? ?\d+ ?(?:dollars|euros|[$€£])? )?for (?:my\b|(?:a|an|our) \w+'s? (?:newborn|baby|birthday|wedding|kid|son|daughter)\b)|"
     r"\bwhat do you (?:get|give|buy) (?:a|an|someone|somebody|people)\b|\bstocking stuffers?\b|\bwould (?:my )?\w+ like\b"
 )
+TO_GO_WITH = re.compile(r"^(?:and |ok |also |, )*(?:an?|some|the) (?:[a-z-]+ ){1,3}to go with\b")
+"""`a helmet to go with that`: one thing more, and no question of style."""
+RELATIVE = re.compile(
+    rf"^(?:any |some |, )*(?!(?:{OPENERS}|the|this|that|these|those|i|we|you|it|notify|alert)\b)(?P<goods>(?:[a-z-]+ ){{1,6}}?)(?:that|which) "
+    r"(?:is|are|can|has|have|does|do|will|would|don't|doesn't|isn't|aren't|won't|fits?|comes?|goes|works?)\b"
+)
+"""`blenders that can be here tomorrow`: goods with what is wanted of them."""
 STYLE = re.compile(
     r"\boutfits?\b|\bstyl(?:e|ing)\b|\bgo(?:es)? (?:well |good |nicely )?with\b|\bmatch(?:es|ing)?\b|\bwear (?:with|to|it|this|these|for)\b|"
     r"\blooks? (?:good|nice|great) (?:with|on)\b|\bpair (?:it|this|these|them) with\b|\bdress code\b|\bwhat (?:should|can|could) i wear\b|\bphoto\b"
@@ -247,7 +257,7 @@ TOLD = re.compile(
 """What customers say of themselves."""
 SELF = re.compile(
     r"\bare you (?:a |an |some |really |just )*(?:robot|bot|human|real|ai|person|machine|computer|program|chatbot|alive|assistant)\b|\bwho (?:are|made|built) you\b|"
-    r"\bdo you (?:like|love|feel|sleep|dream|enjoy|have feelings)\b"
+    r"\bdo you (?:ever |really |even )?(?:like|love|feel|sleep|dream|enjoy|have feelings)\b"
 )
 MORE_OF = re.compile(r"\b(?:more|details|info\w*|tell me) (?:about|on|of)\b")
 CHEAPER_ONES = re.compile(r"\b(?:cheaper|less expensive|better|similar)\b")
@@ -267,14 +277,14 @@ SPEAKS = re.compile(
 """A sentence rather than the name of a thing."""
 IMPERATIVE = re.compile(r"^(?:please |can you |could you |and )*(?:tell|write|sing|translate|solve|what|who|give|do)\b")
 THANKS = re.compile(
-    r"^(?:please )?(?:thanks?|thank you|great|perfect|cool|awesome|nice|ok|okay|got it|cheers|bye|goodbye)\b"
+    r"^(?:please )?(?:fair enough|haha|lol|no worries|brilliant|lovely|thanks?|thank you|great|perfect|cool|awesome|nice|ok|okay|got it|cheers|bye|goodbye)\b"
 )
 HELLO = re.compile(
-    r"^(?:hello|hi|hey|good (?:morning|evening|afternoon)|help|what can you do|who are you|how are you)\b"
+    r"^(?:hello|hi|hey|hiya|howdy|yo|morning|evening|afternoon|greetings|good (?:morning|evening|afternoon)|help|what can you do|who are you|how are you)\b"
 )
 YES = re.compile(r"^(?:yes|yep|yeah|sure|ok|okay|confirm\w*|do it|go ahead|please do|sounds good|agreed|absolutely)\b")
 NEVER_MIND = re.compile(
-    r"^(?:ok |oh |actually |, )*(?:never ?mind|forget it|leave it|scratch that|cancel (?:that|it))\b"
+    r"^(?:ok |oh |no |actually |, )*(?:never ?mind|forget it|leave it|scratch that|cancel (?:that|it))\b"
 )
 """A refusal whatever comes behind it, short of goods: `never mind i'll keep them`."""
 UNSAFE = re.compile(
@@ -319,5 +329,5 @@ AGAIN = re.compile(
 ANOTHER = re.compile(
     r"(?:and |but |ok |, |not (?:that|this) one ,? ?)*(?:another(?: one)?|something else|(?:any|the) other ones?)|"
     r"(?:and |but |ok |, )*(?:(?:is|are) there |do you have |have you (?:got )?|show me |got |find me |(?:too slow ,? )?what do you have )?(?:any|anything|something|a|an|some|others?|the)? ?"
-    r"(?:one |ones |thing )?(?:that )?(?:(?:comes|arrives|ships|gets here) (?:faster|sooner)|cheaper|less expensive|better|similar|alternatives?)\b(?: (?:one|ones|alternatives?|options?|here))?"
+    r"(?:one |ones |thing )?(?:that )?(?:is |are )?(?:(?:comes|arrives|ships|gets here) (?:faster|sooner)|cheaper|less expensive|better|similar|alternatives?|(?:more|less) [a-z]+|bigger|smaller|larger|lighter|heavier|stronger|warmer|faster|quicker|nicer|newer|sturdier)\b(?: (?:one|ones|alternatives?|options?|here))?"
 )

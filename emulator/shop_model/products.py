@@ -269,10 +269,14 @@ def search(view: View, ask: Ask) -> str | None:
     if use is None:
         return None
     rows = [row for row in _hits(use) if here is None or row["product_id"] != here["product_id"]]
+    shown = view.listed() if ask.text.endswith(" , another") else []
+    rank, against = ranks.named(ask.text), here or (shown[0] if shown else None)
+    if rank is not None and against is not None and rank.name != "price":
+        rows = rank.beyond(against, rows)
     rows, late = fitting(goods.kept(rows, named), ask.text)
     exact = [row for row in rows if specs.meets(row, stated)]
     rows = exact or rows
-    if ask.text.endswith(" , another") and (shown := view.listed()):
+    if shown:
         rows = [row for row in rows if row["product_id"] != shown[0]["product_id"]]
     if not rows:
         return nothing(view, named, most)

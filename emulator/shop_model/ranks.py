@@ -12,8 +12,8 @@ _ROWS = (
     # words, what is ranked, keys of it, its words from least to most, whether the most ranks first
     (r"cheapest|cheaper|least expensive|less expensive|costs? less|costs? the least", "price", ("price",), (), False),
     (r"most expensive|more expensive|pricier|priciest|dearest|costs? more", "price", ("price",), (), True),
-    (r"(?:best|better|top|highest|higher) (?:rated|ratings?)|(?:best|better) (?:reviews?|one)|would you (?:pick|choose|recommend|take|buy|get|prefer)|do you (?:recommend|prefer)|should i (?:pick|choose|take|buy|get)", "rating", ("rating",), (), True),
-    (r"(?:arrives?|comes?|ships?) (?:first|sooner|soonest|faster|earlier)|sooner|soonest|(?:faster|fastest) delivery", "delivery days", ("delivery_days",), (), False),
+    (r"(?:best|better|top|highest|higher) (?:rated|ratings?)|rated (?:higher|highest|better|best)|(?:best|better) (?:reviews?|one)|would you (?:go for|go with|pick|choose|recommend|take|buy|get|prefer)|do you (?:recommend|prefer)|should i (?:pick|choose|take|buy|get)", "rating", ("rating",), (), True),
+    (r"(?:arrives?|comes?|ships?|gets? here) (?:first|sooner|soonest|faster|fastest|earlier|quicker|quickest)|quickest|sooner|soonest|(?:faster|fastest) delivery", "delivery days", ("delivery_days",), (), False),
     (r"lighter|lightest|weighs? (?:less|the least)", "weight", ("weight",), ("light", "medium", "heavy"), False),
     (r"heavier|heaviest|weighs? (?:more|the most)", "weight", ("weight",), ("light", "medium", "heavy"), True),
     (r"(?:bigger|biggest)(?! (?:discount|deal|sale|saving))|larger|largest|roomier|roomiest|wider|widest", "size", ("size", "capacity"), ("xs", "small", "s", "medium", "m", "large", "l", "xl", "family size"), True),
@@ -66,6 +66,15 @@ class Rank:
             return float(place)
         figure = _FIGURE.search(text)
         return float(figure[0]) if figure else None
+
+    def beyond(self, here: Mapping[str, object], rows: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+        """The products that rank before this one, first first; all of them where it is not stated."""
+        mine = self.value(here)
+        if mine is None:
+            return list(rows)
+        stated = [(value, row) for row in rows if (value := self.value(row)) is not None]
+        before = [pair for pair in stated if (pair[0] > mine if self.most else pair[0] < mine)]
+        return [row for _, row in sorted(before, key=lambda pair: pair[0], reverse=self.most)]
 
     def first(self, rows: Sequence[Mapping[str, object]]) -> Mapping[str, object] | None:
         """The product that ranks first; None where fewer than two state it, or all state the same."""

@@ -32,7 +32,7 @@ _TARGET = re.compile(
 )
 _HEDGE = r"(?: (?:about|around|maybe|roughly|say|like|something like|probably|a bit over|to))*"
 _UNDER = re.compile(
-    r"\b(?:under|below|beneath|less than|cheaper than|up to|at most|max(?:imum)?(?: of)?|within|budget(?: is| of| for [a-z ]+? is)?|limit(?: is| of)?|"
+    r"\b(?:under|highest(?= \d)|below|beneath|less than|cheaper than|up to|at most|max(?:imum)?(?: of)?|within|budget(?: is| of| for [a-z ]+? is)?|limit(?: is| of)?|"
     r"(?:no|not|n't|never|nothing|without|won't|can't|don't|doesn't|cannot|shouldn't|isn't)(?: \w+){0,3} (?:more than|over|above|past|beyond|exceed(?:ing)?)|"
     r"spend|have|stretch|go|manage|afford|pay|around|about|by|lower than)"
     rf"{_HEDGE} (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|minutes?|hours?|inch|am|pm)))"
@@ -103,7 +103,7 @@ _CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
 # Words that name no thing: they steer, they are not searched by.
 IDLE = frozenset(
     """
-    often times said did mate mates dude bro sir madam dear buddy hun folks guys kindly sharpish asap rn tops probably definitely anyhow fella
+    morning evening afternoon fine alright awesome brilliant lovely cheers steep though only haha fair cheers often times said did mate mates dude bro sir madam dear buddy hun folks guys kindly sharpish asap rn tops probably definitely anyhow fella
     differences showed shown favourite favorite dozen dozens another can't cannot won't wouldn't couldn't shouldn't isn't aren't haven't hasn't doesn't we're we'd we'll he's she's meant mean meaning haha lol hmm oh old a about actually broken cheapest expensive damaged defective fair received spent wrong add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
     asking at available be been before below best better between both bought bring browse browsed bucks budget but buy
     buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
@@ -226,6 +226,19 @@ def quantity(text: str) -> int:
     if match is None:
         return 1
     return NUMBERS.get(match[1]) or max(1, int(match[1]))
+
+
+def without_moment(text: str) -> str:
+    """The words without when something was."""
+    return " ".join(re.sub(rf"(?:\b(?:in|on) )?{_WHEN.pattern}", " ", text).split())
+
+
+_BUYS = re.compile(r"\b(?:buy|order|get|take|auto-buy|purchase)\b")
+
+
+def buys(text: str) -> bool:
+    """Whether words buy."""
+    return _BUYS.search(text) is not None
 
 
 def without_quantity(text: str) -> str:

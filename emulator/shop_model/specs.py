@@ -64,6 +64,8 @@ def _wanted(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
         found.setdefault(unit, []).extend(f"{figure} {unit}" for figure in figures)
     values = _values()
     for word in re.findall(r"[a-z][a-z-]*", plain):
+        if word in _SIZE_OF and "size" in found:
+            continue
         name = values.get(word) or values.get(word.split("-")[0])
         if name is not None:
             found.setdefault(name, []).append(word)
@@ -96,11 +98,16 @@ def without(text: str, further: str) -> str:
     """The words without the values of those dimensions that further words name anew: `small` before `in large`."""
     new = wanted(further)
     if "size" in new:
-        text = _SIZE.sub(" ", text)
+        text = without_size(text)
     for name, forms in wanted(text).items():
         if name in new and name != "size":
             text = re.sub(r"\b(?:" + "|".join(map(re.escape, forms)) + r")\b", " ", text)
     return " ".join(text.split())
+
+
+def without_size(text: str) -> str:
+    """The words without a size."""
+    return " ".join(_SIZE.sub(" ", text).split())
 
 
 def rest(text: str) -> str:

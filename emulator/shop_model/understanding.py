@@ -208,7 +208,12 @@ def _joined(asks: list[Ask]) -> list[Ask]:
     return asks
 
 
+_LEAD = re.compile(r"^(?:(?:fine|alright|ok|okay|hmm|um|uh|well|so) (?:, )?)+(?=\w+ \w)")
+"""Words that open a sentence and say nothing."""
+
+
 def _act(text: str, page: bool, images: bool) -> str:
+    text = _LEAD.sub("", text)
     if patterns.NOT_TO.search(text) and not patterns.STOP_ORDER.search(text):
         # `don't buy it, just tell me the price`: what is left is what is wanted
         rest = patterns.NOT_CLAUSE.sub(" ", text).strip(" ,")
@@ -240,6 +245,10 @@ def _about_one(text: str, page: bool) -> bool:
 
 
 def _of_a_look(text: str, images: bool) -> str | None:
+    if (more := patterns.RELATIVE.match(text)) and slots.names_goods(more["goods"]):
+        return "search"
+    if patterns.TO_GO_WITH.match(text) and slots.names_goods(text):
+        return "search"
     looks = patterns.SEEK.search(text) is not None and slots.names_goods(text)  # `a lamp like the one in the photo`
     if (images or "photo" in text) and looks and not patterns.STYLE.search(text.replace("photo", "")):
         return "search"
@@ -418,6 +427,7 @@ _RULES: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("checkout", patterns.CHECKOUT.search),
     ("rules", patterns.RULES_OF_MINE.search),
     ("policy", patterns.POLICY.search),
+    ("no_stock_alert", lambda text: patterns.WATCHES_STOCK.search(text) and not slots.wanted_price(text).known),
     ("no", lambda text: patterns.NEVER_MIND.match(text) and not slots.names_goods(text)),
     ("out_of_cart", lambda text: patterns.OUT_OF_CART.search(text) and not re.search(r"\border\b", text)),
     ("forget", lambda text: patterns.FORGET.search(text) and not text.startswith("forget it")),
@@ -430,7 +440,7 @@ _RULES: tuple[tuple[str, Callable[[str], object]], ...] = (
     ("cart", patterns.CART.search),
     ("off_topic", patterns.OFF_TOPIC.search),
     ("gift", patterns.GIFT.search),
-    ("compare", lambda text: patterns.COMPARE_FIRST.search(text) and not slots.things(text)),
+    ("compare", lambda text: patterns.WHICH.match(text) and ranks.named(text) and not slots.names_goods(text)),
     ("reviews", lambda text: patterns.REVIEWS.search(text) and not patterns.RATED.search(text)),
     ("web", lambda text: re.search(r"\bdifferences? between\b", text) and slots.things(text) and _open_world(text)),
     ("compare", lambda text: patterns.COMPARE.search(text) and not patterns.HISTORY.search(text)),

@@ -137,8 +137,10 @@ class View:
             named = sorted(((at, key) for key, (at, _) in enumerate(shown) if at >= 0))
             if len(named) >= least:
                 return [shown[key][1] for _, key in named]
-            if rows and least == 1:
-                return list(rows.values())[:1]
+            looked_at = [use.data for use in exchange.uses if use.tool == "product_details" and use.data.get("title")]
+            told_of = looked_at if len(looked_at) == 1 else list(rows.values())
+            if len(told_of) == 1 and least == 1:  # of several that were found and not shown none is meant
+                return told_of
         return []
 
     def pointed(self, text: str) -> list[Product]:
@@ -180,7 +182,9 @@ class View:
                 or not _names_another(named)
             ):
                 return Meant(here)
-        elif pointed and not _goods(named) and (focus := self.listed()):
+        elif pointed and (not _goods(named) or _bare_pointer(text)) and (focus := self.listed()):
+            if write and not specs.meets(focus[0], specs.wanted(text)) and len(focus) == 1:
+                return self._which(focus, named)  # `add the L`, and it is an XL
             single = len(focus) == 1 or (_POINTED_ONE.search(text) is not None and self._verdict(focus[0]))
             return self._detailed(str(focus[0]["product_id"])) if single else self._which(focus, named)
         if not named:
@@ -218,6 +222,13 @@ class View:
             return fits
         if (match := ONE_OF.fullmatch(text)) is not None:
             named, listed = match["which"].split(), self.listed(2) or listed
+        if (
+            named
+            and (pointer := _POINTER.search(text))
+            and 0 <= pointer.start() < text.find(named[0])
+            and _bare_pointer(text)
+        ):
+            return None  # `does it come with ink` is about it
         scores = [sum(_in_title(word, row) for word in named) for row in listed]
         best = max(scores)
         return listed[scores.index(best)] if best and best == len(named) and scores.count(best) == 1 else None

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.assistant.customers import FIRST, MISSED
+from tests.assistant.customers import FIRST, MISSED, SECOND
 from tests.assistant.shopping import Shopper, smoke_world
 
 WRITES = ("auto_buy", "price_alert", "add_to_cart", "reorder", "order_change", "start_return", "forget", "remember")
@@ -17,7 +17,7 @@ def shopper(tmp_path_factory):
     shopper.close()
 
 
-@pytest.mark.parametrize("turns", FIRST.values(), ids=FIRST)
+@pytest.mark.parametrize("turns", [*FIRST.values(), *SECOND.values()], ids=[*FIRST, *SECOND])
 def test_what_customers_write_is_understood(shopper, turns):
     """But for the messages that are listed as missed, which still are."""
     shopper.new_conversation()
