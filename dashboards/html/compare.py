@@ -18,12 +18,14 @@ from dashboards.html.render import write_page
 from dashboards.html.run.page import verdict_banner
 from dashboards.numbers import series
 from dashboards.numbers.bridge import Bridge, bridge, signed_usd
-from dashboards.numbers.run import QUANTILES, Number, find
+from dashboards.numbers.run import N_TAIL_SHOWN, QUANTILES, Number, find
 from dashboards.numbers.units import UNKNOWN, show
 from host.errors import PeakdayError
 from loadgen.record import Run
 from loadgen.run_info import ScenarioRef
 from neuron_bench.record import Bench
+
+APART, TOO_FEW = "intervals apart", "too few samples"
 
 
 class CompareError(PeakdayError, ValueError):
@@ -48,13 +50,22 @@ class Pair:
     def verdict(self) -> str:
         """What the intervals say. One pair of runs is no test: `peakday check` decides with repeated runs."""
         a, b = self.a, self.b
-        if a.hidden or b.hidden or a.value is None or b.value is None:
-            return "too few samples" if a.hidden or b.hidden else UNKNOWN
+        if a.value is None or b.value is None:
+            return UNKNOWN
+        if a.hidden or b.hidden:
+            return TOO_FEW
         if a.value == b.value:
             return "equal"
+        if _open_above(a) or _open_above(b):
+            return TOO_FEW
         if a.lo is None or a.hi is None or b.lo is None or b.hi is None:
             return "no interval"
-        return "intervals apart" if a.hi < b.lo or b.hi < a.lo else "intervals overlap"
+        return APART if a.hi < b.lo or b.hi < a.lo else "intervals overlap"
+
+
+def _open_above(number: Number) -> bool:
+    """A quantile so near the longest of few samples that its interval ends there for want of a longer one."""
+    return number.n_tail is not None and number.n_tail < N_TAIL_SHOWN and number.hi == number.value
 
 
 def write_compare(out: Path, a: Run | Plan | Bench, b: Run | Plan | Bench) -> Path:
@@ -164,12 +175,12 @@ def _bridge_panel(found: Bridge) -> Panel:
 
 def _moved_panel(pairs: Sequence[Pair]) -> Panel:
     """The numbers that moved most where it can be told from noise."""
-    moved = [pair for pair in pairs if pair.change_ratio and pair.verdict in ("intervals apart", "no interval")]
-    moved.sort(key=lambda pair: (pair.verdict != "intervals apart", -abs(pair.change_ratio or 0.0)))
+    moved = [pair for pair in pairs if pair.change_ratio and pair.verdict in (APART, "no interval")]
+    moved.sort(key=lambda pair: (pair.verdict != APART, -abs(pair.change_ratio or 0.0)))
     shown = moved[:10]
     if not shown:
         return Panel("Largest changes", "No number moved beyond its interval.")
-    apart = sum(pair.verdict == "intervals apart" for pair in pairs)
+    apart = sum(pair.verdict == APART for pair in pairs)
     sentence = (
         f"{apart} of {len(pairs)} numbers have intervals apart. One pair of runs is no test: `peakday check` repeats "
         "them."

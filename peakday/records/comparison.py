@@ -8,7 +8,7 @@ from pathlib import Path
 
 from capacity.calibration.backtest import compare_plans
 from capacity.plan import load_plan
-from dashboards.html.compare import write_compare
+from dashboards.html.compare import APART, TOO_FEW, pairs_of, write_compare
 from dashboards.numbers.bridge import bridge
 from dashboards.numbers.run import run_numbers
 from loadgen.record import load_run
@@ -37,18 +37,17 @@ def compare_records(before: str, after: str, page: Path | None) -> tuple[str, di
 
 
 def _runs(old: Path, new: Path) -> tuple[str, dict[str, object]]:
-    """Every number both runs have; apart: their intervals do not touch."""
+    """Every number that both runs have and that differs; apart: their intervals do not touch."""
     runs = load_run(old), load_run(new)
-    earlier = {(n.name, n.labels): n for n in run_numbers(runs[0])}
-    rows = []
-    for number in run_numbers(runs[1]):
-        was = earlier.get((number.name, number.labels))
-        if was is None or was.value is None or number.value is None or was.value == number.value:
+    rows: list[dict[str, object]] = []
+    for pair in pairs_of(run_numbers(runs[0]), run_numbers(runs[1])):
+        was, number, verdict = pair.a, pair.b, pair.verdict
+        if was.value is None or number.value is None or was.value == number.value:
             continue
-        known = None not in (was.lo, was.hi, number.lo, number.hi)
-        apart = known and (number.lo > was.hi or number.hi < was.lo)  # type: ignore[operator]
+        apart, few = verdict == APART, verdict == TOO_FEW
         rows.append(
             {"name": number.label, "unit": number.unit, "before": was.value, "after": number.value, "apart": apart}
+            | ({"too_few_samples": True} if few else {})
         )
     lines = [
         f"{row['name']:<44} {row['before']:>12.6g} -> {row['after']:>12.6g} {row['unit']}{_mark(row)}" for row in rows
@@ -59,7 +58,7 @@ def _runs(old: Path, new: Path) -> tuple[str, dict[str, object]]:
 
 
 def _mark(row: Mapping[str, object]) -> str:
-    return "  intervals apart" if row["apart"] else ""
+    return f"  {APART}" if row["apart"] else f"  {TOO_FEW}" if "too_few_samples" in row else ""
 
 
 def _plans(old: Path, new: Path) -> tuple[str, dict[str, object]]:

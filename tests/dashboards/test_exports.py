@@ -93,6 +93,13 @@ def test_a_pair_says_whether_its_intervals_touch(b, verdict):
     assert Pair(one, replace(one, value=b[0], lo=b[1], hi=b[2])).verdict == verdict
 
 
+@pytest.mark.parametrize(("name", "n_tail"), [("ttft_s_p99", 9), ("ttft_s_p95", 1)])
+def test_an_interval_that_few_samples_leave_open_above_sets_no_pair_apart(name, n_tail):
+    """Of 17 turns the p99 is the longest, and its interval ends there because none was longer."""
+    one = Number(name, "TTFT", 1.0, "s", "latency", lo=1.0, hi=1.0, n_tail=n_tail)
+    assert Pair(one, replace(one, value=1.5, lo=1.5, hi=1.5)).verdict == "too few samples"
+
+
 # --- records that cannot be trusted ------------------------------------------------------------------------------
 
 
