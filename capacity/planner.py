@@ -241,7 +241,7 @@ def _inputs(
     for name in (name for name in inputs.model_names if inputs.prices.models[name].supply == "bedrock"):
         timed = name in inputs.calls.latency_s
         origin = inputs.calls.provenance.get(name, "assumed") if timed else "expert_estimate"
-        value = f"{latency_s(inputs, name):.2f} s a call options its reservation"
+        value = f"{latency_s(inputs, name):.2f} s a call holds its reservation"
         source = inputs.calls.source if timed else "no run timed it: capacity/quotas/quota.py assumed_latency_s"
         notes.append(InputNote("quotas", f"{name} latency", value, origin, source))
     return tuple(dict.fromkeys((*notes, *inputs.prices.notes)))

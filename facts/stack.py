@@ -191,7 +191,7 @@ class Switches(_Block):
 
 @dataclass(frozen=True, config=_CHECKED)
 class Grant(_Block):
-    """A quota granted for one model in one region, or to an account; None = not granted or not limited by this kind."""
+    """A quota granted for one model in one region, or to an account; None = not limited by this kind."""
 
     tpm: Positive | None = None
     tpd: Positive | None = None

@@ -46,7 +46,7 @@ prices: {{}}
 # Your own models, laid over the list: entries as those of models.yaml, with usd_per_mtok and quota stated in place.
 # models: models.yaml
 
-# Judged quality (peakday assistant quality RUN) in place of the assumed shares, for policy and plans.
+# Scored quality (peakday assistant quality RUN) in place of the assumed shares, for policy and plans.
 # quality: runs/ID/quality.yaml
 """
 

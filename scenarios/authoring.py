@@ -26,7 +26,7 @@ demand:
     source: {parent}'s, not yet yours
 # slo: {{ttft_s_p99: 1.0}}
 # mix: {{turns_per_interaction: {{mean: 2.2, max: 10}}}}
-# quotas: {{nova-pro: {{tpm: 2000000, rpm: 500}}}}   # what your account is granted; null = not granted or not limited
+# quotas: {{nova-pro: {{tpm: 2000000, rpm: 500}}}}   # what your account is granted; null = not limited
 """
 
 

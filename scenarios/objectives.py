@@ -27,8 +27,9 @@ class AssumedTokens(Part):
 
 
 class Quota(Part):
-    """Granted by the provider, per region; null = not granted or not limited by this kind.
+    """Granted by the provider, per region; null = not limited by this kind.
 
+    A kind that is left out is as the account's quotas say or, without them, as published.
     input_tpm, output_tpm: of an endpoint that counts them apart (bedrock-mantle); output_tpm cuts answers off.
     """
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from capacity.plan import Plan
 from capacity.rows.fleet import ChipOption, SupplyPlan
+from facts.geography import profile_warning
+from facts.reader import models
 from facts.supply import supply_limits
 
 BLOCK = "capacity block"
@@ -48,7 +50,7 @@ def order_verdict(plan: Plan, late: tuple[str, ...] = ()) -> OrderVerdict:
         late: what can no longer be done in time, where the event's date is known.
     """
     beyond = plan.exceptions
-    never = (*_unbookable(plan), *_left_out(plan), *late)
+    never = (*_unbookable(plan), *_left_out(plan), *_abroad(plan), *late)
     obstacles = (*never, *beyond)
     if plan.simulated:
         simulated = "a simulated input touched this plan; measure what it names and plan again"
@@ -99,6 +101,14 @@ def _beyond_limits(kind: str, bookings: list[tuple[SupplyPlan, ChipOption]]) -> 
 
 def _unbookable(plan: Plan) -> list[str]:
     return list(dict.fromkeys(reason for reasons in unbookable(plan).values() for reason in reasons))
+
+
+def _abroad(plan: Plan) -> Iterator[str]:
+    """Models that cannot be called from a region of the plan by the profile they are planned with."""
+    for name in dict.fromkeys(supply.model for supply in plan.supplies):
+        model = models().get(name)
+        if model and (line := profile_warning(model, (s.region for s in plan.supplies if s.model == name))):
+            yield line
 
 
 def _left_out(plan: Plan) -> Iterator[str]:

@@ -92,3 +92,10 @@ def test_a_green_order_has_no_line_that_says_it_cannot_be_booked():
         remarks = [str(row[-1]) for part in page.parts for p in part.panels if p.table for row in p.table.rows]
         if page.banners[0].kind == "good":
             assert not any("cannot be booked" in text for text in remarks)
+
+
+def test_a_model_that_cannot_be_called_from_a_region_stands_in_the_way():
+    abroad = tuple(replace(supply, region="eu-central-1") for supply in PLAN.supplies)
+    verdict = order_verdict(replace(PLAN, supplies=abroad))
+    assert verdict.word == NOT_BUYABLE
+    assert "us.amazon.nova-pro-v1:0 is a profile of another geography than eu-central-1" in verdict.sentence
