@@ -117,7 +117,7 @@ def _throttling(plan: Plan) -> list[Panel]:
         if limits is None:
             continue
         settled, reserved = limits.settlement.get("p90"), limits.reservation.get("p90")
-        first = min(((at, kind) for kind, at in (reserved.first_s if reserved else {}).items()), default=None)
+        first = min(((at, kind) for kind, at in (settled.first_s if settled else {}).items()), default=None)
         advice = limits.max_tokens_advice
         rows.append(
             [
@@ -132,7 +132,15 @@ def _throttling(plan: Plan) -> list[Panel]:
         )
     if not rows:
         return []
-    columns = ("Model", "Region", "By reservation", "By settlement", "Answers cut off", "First", "max_tokens to set")
+    columns = (
+        "Model",
+        "Region",
+        "By reservation",
+        "By settlement",
+        "Answers cut off",
+        "First, by settlement",
+        "max_tokens to set",
+    )
     words = (
         "Share of calls that the quota buckets, as granted, would turn away over the event at p90 of demand. A call "
         "reserves when it starts: by settlement, what it did not use comes back as it ends; by reservation, nothing."
