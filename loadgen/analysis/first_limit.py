@@ -6,6 +6,7 @@ share of a few turns is no evidence, and six failures of six are. A run that mis
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loadgen.analysis.slo_results import whole_run
+from loadgen.analysis.totals import failed_codes
 from loadgen.analysis.verdict import START_LAG_FLOOR_S
 from loadgen.record import Run
 from loadgen.run_info import Crossing
@@ -108,6 +110,10 @@ def _slos(turns: pd.DataFrame, limits: Mapping[str, float | None], length_s: flo
             allowed = slo.allowed_ratio or 0.0
             counted = f"{batch.missed} of {batch.turns} turns missed it {over}, {allowed:.3g} of them may"
             at_s = min(end_s, max(last_s, 0.0))
+            codes = Counter(failed_codes(turns[turns["intended_start_s"] <= at_s]))
+            if codes:
+                (code, most), *_ = codes.most_common(1)
+                counted += f"; {codes.total()} failed by then, {code} x {most}"
             yield _crossing(
                 f"SLO {slo.name}", at_s, batch.missed / batch.turns, allowed, f"SLO missed: {slo}: {counted}"
             )

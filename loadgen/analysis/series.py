@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 
 from loadgen.analysis.sequential import ALPHA, HELD, MISSED, UNSURE, judge, warm_batches
+from loadgen.analysis.totals import failed_codes
 from loadgen.job import LoadError
 from loadgen.record import Run
 from slo.bounds import Batch
 from slo.slo import Slo, slos_of
 
+CODES_SHOWN = 3
 RATES_MAX = 12
 LOOKS_MAX = 6
 """Runs that one rate gets at most before it is left undecided."""
@@ -39,12 +42,16 @@ def rate_sweep(low_per_s: float, high_per_s: float, steps: int = 6) -> tuple[Loa
 
 @dataclass(frozen=True)
 class Trial:
-    """One rate of a search: what came of its SLOs, why, and how many runs it took to know."""
+    """One rate of a search: what came of its SLOs, why, and how many runs it took to know.
+
+    failed_ratio: share of its turns that failed, of those that were offered; `reason` names their codes.
+    """
 
     rate_per_s: float
     result: str
     reason: str
     runs: int
+    failed_ratio: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -118,15 +125,22 @@ def _trial(run: Callable[[], Run], slos: tuple[Slo, ...], rate_per_s: float, loo
     """One rate: runs until it is clear whether it holds, or its looks are spent."""
     batches: dict[Slo, list[Batch]] = {slo: [] for slo in slos}
     result, reason, look = UNSURE, "", 0
+    offered, codes = 0, Counter[str]()
     while result == UNSURE and look < looks_max:
         made = run()
         for slo, parts in batches.items():
             parts += warm_batches(made.turns, made.info.asked_s or 0.0, slo)
         look += 1
+        offered += len(made.turns)
+        codes.update(failed_codes(made.turns))
         result, reason = judge(batches, ALPHA / looks_max)
     if result == UNSURE:
         reason += f"; not decided after {looks_max} runs, make them longer"
-    return Trial(rate_per_s, result, reason, look)
+    failed = codes.total()
+    if failed:
+        named = ", ".join(f"{code} x {n}" for code, n in codes.most_common(CODES_SHOWN))
+        reason += f"; {failed} of {offered} turns failed: {named}"
+    return Trial(rate_per_s, result, reason, look, failed / max(offered, 1))
 
 
 def _valid_run(run: Callable[[float, int], Run], rate_per_s: float, numbers: Iterator[int]) -> Run:

@@ -156,6 +156,12 @@ def _with_tokens(counted: Totals, calls: pd.DataFrame) -> Totals:
     )
 
 
+def failed_codes(turns: pd.DataFrame) -> list[str]:
+    """The code of each turn that failed, or its status where it has none."""
+    failed = turns[turns["status"].isin(ERROR_STATUSES)]
+    return failed["error_code"].fillna(failed["status"]).astype(str).tolist()
+
+
 def untold_warnings(run: Run) -> list[str]:
     """That answers came without token counts, which every sum of tokens then leaves out; empty where all told them."""
     answered = int(run.turns["status"].eq("ok").sum())

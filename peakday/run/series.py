@@ -23,8 +23,11 @@ from peakday.records.folders import new_folder
 from peakday.run.load import Driven, LoadOptions, load_of, make_job, on_stack, on_targets
 from peakday.run.rehearsal import refuse_unusable, run_job
 from peakday.stack.resolved import Resolved, open_stack, resolve
+from wire.text import Untrusted
 
-TURN_COLUMNS = ("intended_start_s", "status", "ttft_s", "e2e_s", "tpot_s")
+TURN_COLUMNS = ("intended_start_s", "status", "error_code", "ttft_s", "e2e_s", "tpot_s")
+FAILING_RATIO = 0.5
+"""More failed turns than this at the lowest rate speak of the target, not of its load."""
 UNREAD: dict[str, tuple[str, ...]] = dict.fromkeys(TABLES, ())
 
 
@@ -166,7 +169,8 @@ def _record_of(job: LoadJob, driven: Driven, console: Console) -> Run:
 def max_rate_text(answer: MaxRate) -> str:
     """A line for every rate, then the answer."""
     lines = [
-        f"{trial.rate_per_s:8.3g}/s  {trial.result:<7} {trial.runs} run(s)  {trial.reason}" for trial in answer.trials
+        f"{trial.rate_per_s:8.3g}/s  {trial.result:<7} {trial.runs} run(s)  {Untrusted(trial.reason).terminal}"
+        for trial in answer.trials
     ]
     lines.append(_answer_line(answer))
     if answer.undecided_per_s:
@@ -180,6 +184,8 @@ def max_rate_text(answer: MaxRate) -> str:
 def _answer_line(answer: MaxRate) -> str:
     """`max rate 12.1/s (SLO missed at 13/s)`, in interactions."""
     missed = answer.missed_per_s
+    if answer.held_per_s is None and any(trial.failed_ratio > FAILING_RATIO for trial in answer.trials):
+        return "no max rate: most turns failed at the lowest rate, and no lower one may help; `peakday ask` shows why"
     if answer.held_per_s is None:
         return "no max rate: " + (f"SLO missed at {missed:.3g}/s already; lower --from" if missed else "undecided")
     beyond = f"SLO missed at {missed:.3g}/s" if missed else "no rate tried misses an SLO; raise --to"

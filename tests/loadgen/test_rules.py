@@ -182,7 +182,8 @@ def test_every_turn_the_target_failed_is_an_error(status):
     """Timeouts and turns over the cap are errors of what broke first, as they are in the totals and at the gates."""
     rows = turns(100, status=np.where(np.arange(100) % 3 == 0, status, "ok"))
     found = limits_exceeded(empty(turns=rows), {**SCENARIO, "slo": {"error_ratio": 0.05}})
-    assert "SLO error_ratio" in {crossing.what for crossing in found}
+    (crossed,) = [crossing for crossing in found if crossing.what == "SLO error_ratio"]
+    assert f"failed by then, {status} x " in crossed.sentence
 
 
 def test_a_want_of_sockets_is_not_the_targets_cap():

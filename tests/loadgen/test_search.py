@@ -145,3 +145,17 @@ def test_a_search_needs_an_slo_and_two_sides():
         max_rate(target(1.0), {"ttft_s_p95": None}, 1.0, 2.0)
     with pytest.raises(LoadError, match="from < to"):
         max_rate(target(1.0), SLO, 2.0, 1.0)
+
+
+def test_a_target_that_fails_is_named_by_its_codes():
+    """Whatever the rate: the SLO of TTFT is missed, and is not the reason."""
+
+    def run(rate_per_s: float, number: int) -> Run:
+        made = a_run(0.0)
+        made.turns.loc[:299, "status"] = "http_error"
+        made.turns.loc[:199, "error_code"] = "html_page"
+        return made
+
+    (trial,) = max_rate(run, SLO, 1.0, 2.0).trials
+    assert (trial.result, trial.failed_ratio) == (MISSED, 0.75)
+    assert trial.reason.endswith("; 300 of 400 turns failed: html_page x 200, http_error x 100")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from host.errors import Exit
-from loadgen.analysis.series import MaxRate
+from loadgen.analysis.series import MaxRate, Trial
 from loadgen.job import TargetSpec
 from peakday.console import Console
 from peakday.errors import CommandError
@@ -78,6 +78,11 @@ def test_a_step_that_stays_invalid_ends_the_sweep(sweep):
         (MaxRate(12.1, 13.0, (), True, ()), "max rate 12.1/s (SLO missed at 13/s)", Exit.OK),
         (MaxRate(16.0, None, (), True, ()), "max rate 16/s (no rate tried misses an SLO; raise --to)", Exit.OK),
         (MaxRate(None, 1.0, (), True, ()), "no max rate: SLO missed at 1/s already; lower --from", Exit.OK),
+        (
+            MaxRate(None, 1.0, (), True, (Trial(1.0, "missed", "all failed", 1, failed_ratio=0.9),)),
+            "no max rate: most turns failed at the lowest rate, and no lower one may help; `peakday ask` shows why",
+            Exit.OK,
+        ),
         (MaxRate(None, None, (1.0,), True, ()), "no max rate: undecided", Exit.INCONCLUSIVE),
         (MaxRate(4.0, 8.0, (6.0,), True, ()), "max rate 4/s (SLO missed at 8/s)", Exit.INCONCLUSIVE),
         (MaxRate(9.0, 8.0, (), False, ()), "max rate 9/s (SLO missed at 8/s)", Exit.INCONCLUSIVE),
