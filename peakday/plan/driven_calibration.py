@@ -17,6 +17,7 @@ from capacity.calibration.observed import Observed, observed_calls
 from capacity.calibration.prediction import BEYOND, rate_error
 from capacity.simulator.rate_at_slo import Lengths, rate_at_slo
 from capacity.simulator.requests import Floats, Ints
+from dashboards.numbers.errors import error_kinds
 from host.atomic import write_text
 from host.errors import Exit
 from host.redaction import shown_url
@@ -187,9 +188,11 @@ def worked_off_per_s(run: Run) -> float:
     """
     answered = run.turns[run.turns["status"] == "ok"]
     if answered.empty:
-        why = ", ".join(f"{name} {count}" for name, count in run.turns["status"].value_counts().items())
+        why = "; ".join(f"{kind.words} x {kind.count}: {kind.said}".rstrip(": ") for kind in error_kinds(run))
         raise CommandError(
-            f"{run.path}: no call of the burst was answered ({why}); is --model one of the server's?", Exit.ENVIRONMENT
+            f"{run.path}: no call of the burst was answered ({why}); `peakday ask` with this target and --model shows "
+            "what it says",
+            Exit.ENVIRONMENT,
         )
     return float(len(answered) / max(float((answered["intended_start_s"] + answered["e2e_s"]).max()), 1e-3))
 

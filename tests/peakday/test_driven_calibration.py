@@ -3,8 +3,10 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from capacity.calibration.fit import Identity, calibrate
@@ -123,3 +125,12 @@ def test_what_cannot_be_driven_is_refused_before_anything_is_sent(target, slo, m
     with pytest.raises(CommandError, match=message):
         driven.sweep_of(target, "m", "1m", 500, (200, 40), slo, 1, NO_CONSENT)
     assert not list(Path("runs").glob("*calibrate-m*"))
+
+
+def test_a_burst_that_nobody_answers_says_what_the_server_said():
+    """It named the statuses, and guessed at the model."""
+    turns = pd.DataFrame({"status": ["throttled"] * 3, "error_code": "429", "intended_start_s": 0.0, "e2e_s": np.nan})
+    said = SimpleNamespace(totals=SimpleNamespace(error_samples={"429": "retry after 7 s: Busy"}))
+    with pytest.raises(CommandError, match=re.escape("(throttled, 429 x 3: Busy (retry after 7 s))")) as refusal:
+        driven.worked_off_per_s(SimpleNamespace(path="runs/x", turns=turns, info=said))
+    assert refusal.value.exit_code == 5
