@@ -151,14 +151,14 @@ def _reason(raw: bytes) -> str:
 
 
 def _events(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
+    """Up to `done` or an error, which are the last: whether the body ends there too makes no difference."""
     parser = SseParser()
-    ended = False
     while data := response.read1(_READ_BYTES):
         for event in parser.feed(data):
-            ended = ended or event.event in ("done", "error")
             yield {"event": event.event, **json.loads(event.data)}
-    if not ended:
-        raise AssistantError("the assistant's stream ended before `done`; its log says why")
+            if event.event in ("done", "error"):
+                return
+    raise AssistantError("the assistant's stream ended before `done`; its log says why")
 
 
 def _image(path: Path) -> dict[str, str]:

@@ -23,7 +23,7 @@ from loadgen.targets.openai_options import CHAT
 from loadgen.targets.signals import Signal
 from loadgen.targets.unmapped import ChatReader, OwnReader, own_call
 from loadgen.targets.web_socket import SocketTarget
-from loadgen.transport.answer import A_PAGE, COMPRESSED, GRPC, HTML, RETRY_AFTER, UNSPOKEN, BadAnswer, said
+from loadgen.transport.answer import A_PAGE, COMPRESSED, END_GRACE_S, GRPC, HTML, RETRY_AFTER, UNSPOKEN, BadAnswer, said
 from loadgen.transport.connection import Endpoint, endpoint
 from loadgen.transport.exchange import Exchange
 from loadgen.transport.tls import UNTRUSTED
@@ -37,6 +37,10 @@ ASKED_BYTES_MAX = 8 * 2**20
 """Every byte of an answer is shown and kept: one that is longer has no end."""
 FETCHED_BYTES_MAX = 16 * 2**20
 REFUSED_BYTES_MAX = 65_536
+BODY_OPEN = (
+    f"end said, body still open {END_GRACE_S:g} s later: a load run ends the answer where it said so, and closes the "
+    "connection"
+)
 _GZIP_OR_ZLIB = 47
 """zlib's window bits by which it tells the two apart by itself."""
 
@@ -250,7 +254,12 @@ def _pieces(exchange: Exchange, reader: AnyReader, started_s: float) -> Iterator
             raise BadAnswer(f"{A_PAGE}{said(data)}")
         signals = reader.feed(data)
         known = known or bool(signals)
+        kinds = {signal.kind for signal in signals}
+        if kinds & {"text", "content", "end"}:
+            exchange.end_said("end" in kinds)
         yield Piece(at_s, data, signals, reader.reasons(signals))
+    if exchange.left_open:
+        yield Piece(time.monotonic() - started_s, b"", [], [BODY_OPEN])
     rest = reader.close()
     if rest or reader.ignored:
         yield Piece(time.monotonic() - started_s, b"", rest, reader.reasons(rest))

@@ -5,11 +5,12 @@ So both take the same bytes for an answer: interim responses, a hundred headers,
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Iterator, Mapping
 
-from loadgen.transport.answer import BadAnswer
+from loadgen.transport.answer import END_GRACE_S, BadAnswer
 from wire.http_response import MALFORMED, ResponseError, ResponseReader
 
 _READ_BYTES = 65_536
@@ -20,6 +21,7 @@ class Exchange:
 
     Attributes:
         status, headers: of the response (names in small letters), once `send` has returned.
+        left_open: the answer had said its end, and the body was open `END_GRACE_S` later.
 
     Raises:
         TimeoutError: no end within the time. ConnectionError: closed before the end.
@@ -32,6 +34,8 @@ class Exchange:
         self._reader = ResponseReader()
         self._received = 0
         self._closed = False
+        self._end_by_s = math.inf
+        self.left_open = False
         self.status = 0
         self.headers: Mapping[bytes, bytes] = {}
 
@@ -54,7 +58,17 @@ class Exchange:
                 yield piece
             if self._reader.complete or self._closed:
                 return
-            self._receive()
+            try:
+                self._receive()
+            except (TimeoutError, ConnectionError) as error:
+                if self._end_by_s == math.inf:
+                    raise
+                self.left_open = isinstance(error, TimeoutError)
+                return
+
+    def end_said(self, said: bool) -> None:
+        """Whether the last of the answer was its end: its body is then waited for a while, and may be cut."""
+        self._end_by_s = time.monotonic() + END_GRACE_S if said else math.inf
 
     def read(self, size: int) -> bytes:
         """The body, or its first bytes."""
@@ -66,7 +80,7 @@ class Exchange:
         return bytes(body[:size])
 
     def _receive(self) -> None:
-        left_s = self._deadline_s - time.monotonic()
+        left_s = min(self._deadline_s, self._end_by_s) - time.monotonic()
         self._link.settimeout(max(left_s, 0.001))
         try:
             data = self._link.recv(_READ_BYTES) if left_s > 0 else None

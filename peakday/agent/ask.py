@@ -12,7 +12,7 @@ from host.json_values import items, mapping, text, whole
 from host.redaction import HIDDEN, SECRET_NAME, shown_url
 from loadgen.job import LoadError, TargetSpec
 from loadgen.targets.http import history_fields
-from loadgen.targets.inspection import Piece, ask_mapped
+from loadgen.targets.inspection import BODY_OPEN, Piece, ask_mapped
 from loadgen.targets.openai_options import OpenAiOptions, as_mapping
 from loadgen.targets.signals import Signal
 from peakday.config import load_config
@@ -120,6 +120,8 @@ def _one_turn(
     request = masked(pieces[0].data) if pieces else ""
     signals = [(piece.at_s, signal) for piece in pieces[1:] for signal in piece.recognised]
     sentence = verdict(signals, problem, mapped=place.kind == "http") if pieces[1:] or problem is None else problem
+    if any(BODY_OPEN in piece.ignored for piece in pieces):
+        sentence += f"; {BODY_OPEN}"
     answer: list[dict[str, object]] = []
     shown = [f"{'sent':>11}  {line}" for line in request.splitlines()]
     for piece in pieces[1:]:

@@ -8,23 +8,30 @@ from types import SimpleNamespace
 
 import pytest
 
+from assistant.ask import ask as ask_assistant
 from emulator.bedrock.eventstream_encoder import event as frame
 from emulator.bedrock.eventstream_encoder import exception
+from host.errors import Exit
 from loadgen.analysis.finish import _end_warnings
 from loadgen.job import TargetSpec
 from loadgen.record import load_run
 from loadgen.targets.assistant import AssistantAnswer
 from loadgen.targets.bedrock import ConverseAnswer
+from loadgen.targets.inspection import BODY_OPEN
 from loadgen.targets.mapping import load_mapping, named_target
 from loadgen.targets.mcp import McpAnswer, McpReader, McpSession
 from loadgen.targets.openai import OpenAiAnswer
 from loadgen.targets.signals import MappedReader, SignalAnswer
 from loadgen.transport import connection as connection_module
+from loadgen.transport import exchange
 from loadgen.transport.answer import END_GRACE_S
 from loadgen.transport.connection import Connection
 from loadgen.transport.pool import Pool
 from loadgen.worker import driver as driver_module
 from loadgen.worker.driver import Driver
+from peakday.agent.ask import ask_target
+from peakday.consent import NO_CONSENT
+from peakday.console import Console
 from tests.loadgen.server import (
     STREAM_END,
     STREAM_HEAD,
@@ -35,6 +42,7 @@ from tests.loadgen.server import (
     serving,
     usage_chunk,
 )
+from tests.loadgen.server import assistant as assistant_server
 from tests.loadgen.server import event as sse
 from tests.loadgen.test_named_mappings import WIRES, keys
 from tests.loadgen.test_token_cost import WHERE, Socket
@@ -341,3 +349,49 @@ def test_a_run_counts_open_bodies_and_warns_once(make_job, monkeypatch):
     assert _end_warnings({"sent": 9, "went_on": 2})[0].startswith("2 of 9 answers went on after the end")
     assert _end_warnings({"sent": 9, "went_on": 0}) == []
     assert load_run(run.path).turns["output_tokens"].tolist() == [3] * turns
+
+
+HELD = [(0.0, STREAM_HEAD), (0.0, b"".join(map(chunk, (chat_chunk("a"), STOP, usage_chunk(3, 1), DONE))))]
+
+
+def test_ask_shows_that_the_body_stays_open(monkeypatch):
+    """A verdict as ever, and what a load run does with such an answer; nothing waits for its timeout."""
+    monkeypatch.setattr(exchange, "END_GRACE_S", 0.02)
+    with serving(lambda *_: HELD) as server:
+        text, data, code = ask_target(f"openai={server.url}/v1", "hello", NO_CONSENT, Console(as_json=True), model="m")
+    assert code == Exit.OK
+    assert data["verdict"].endswith(f"; {BODY_OPEN}")
+    assert data["pieces"][-1]["ignored"] == [BODY_OPEN]
+    assert "usage at" in text
+
+
+def test_the_grace_of_ask_begins_when_the_end_was_said(monkeypatch):
+    """What only keeps the connection alive does not put it off, and more of the answer does."""
+    now = [100.0]
+    monkeypatch.setattr(exchange, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    waits = []
+    link = SimpleNamespace(settimeout=waits.append, sendall=lambda data: None, recv=lambda size: reads.pop(0))
+    reads = [STREAM_HEAD, chunk(STOP), chunk(b": ping\n\n"), chunk(TEXT), chunk(TEXT)]
+    one = exchange.Exchange(link, 60.0, 1 << 20)
+    one.send(b"POST")
+    pieces = one.pieces()
+    next(pieces)
+    one.end_said(True)
+    now[0] += 1.5
+    next(pieces)
+    assert waits[-1] == END_GRACE_S - 1.5
+    one.end_said(False)
+    now[0] += 1.5
+    next(pieces)
+    assert waits[-1] == 57.0
+    one.end_said(True)
+    now[0] += END_GRACE_S
+    assert (list(pieces), one.left_open) == ([], True)
+
+
+def test_our_own_assistants_answer_ends_with_done():
+    """`ask` and the chat wait for no more of it."""
+    events = [(0.0, STREAM_HEAD), (0.0, b"".join(map(chunk, assistant_events(2))))]
+    with serving(assistant_server(lambda: events)) as server:
+        names = [event["event"] for event in ask_assistant(server.url, "hello", session_token="t")]
+    assert names[-2:] == ["usage", "done"]
