@@ -84,6 +84,11 @@ async def _read(response: Connection, builder: ReplyBuilder, listener: Listener)
             text = converse.apply_event(builder, message.name, payload)
             if text:
                 yield text
+            if message.name == "messageStop":
+                response.end_said()
+            elif message.name == "metadata" and builder.stop_reason is not None:
+                response.finish()
+                return
 
     try:
         await response.stream(texts, listener.text_now)

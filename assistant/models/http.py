@@ -23,6 +23,8 @@ Origin = tuple[str, str]  # scheme, host[:port]
 
 CONNECT_S = 5.0
 KEEP_ALIVE_S = 60.0
+END_GRACE_S = 2.0
+"""How long a body may stay open after its answer said its end, as a load worker allows it."""
 UNREAD_BYTES_MAX = 256 * 1024
 """A body nobody has begun to read stops arriving here."""
 
@@ -41,6 +43,7 @@ class HttpClient:
     def __init__(self, read_timeout_s: float) -> None:
         self._read_timeout_s = read_timeout_s
         self._idle: dict[Origin, list[Connection]] = {}
+        self._ending: set[Connection] = set()  # their answers are over, and their bodies are not
         self._tls: ssl.SSLContext | None = None
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Connection:
@@ -68,6 +71,20 @@ class HttpClient:
             for connection in connections:
                 connection.abort()
         self._idle.clear()
+        for connection in list(self._ending):
+            connection.abort()
+
+    def await_end(self, connection: Connection) -> None:
+        """Take a connection whose answer is over: `keep` gets it when its body has ended."""
+        self._ending.add(connection)
+
+    def forget(self, connection: Connection) -> None:
+        """A connection's body is waited for no longer."""
+        self._ending.discard(connection)
+
+    def __contains__(self, connection: Connection) -> bool:
+        """Whether a connection's body is waited for, and nothing else of it."""
+        return connection in self._ending
 
     def keep(self, connection: Connection) -> None:
         """Take a connection back whose response has been read to its end."""
@@ -118,6 +135,7 @@ class Connection(asyncio.Protocol):
         self._read_timeout_s = read_timeout_s
         self._transport: asyncio.Transport
         self._watch: asyncio.TimerHandle | None = None
+        self._grace: asyncio.TimerHandle | None = None  # until an answer that said its end is over
         self._lost = False
         self._begin()
 
@@ -178,6 +196,11 @@ class Connection(asyncio.Protocol):
             self._resume()
             await self._something()
 
+    def end_said(self) -> None:
+        """The answer said its end, and usage may follow: `finish` in a while, or when the connection is closed."""
+        if self._grace is None:
+            self._grace = self._loop.call_later(END_GRACE_S, self.finish)
+
     def finish(self) -> None:
         """The rest of the body is of no interest: `stream` returns as if it had ended here."""
         self._finished = True
@@ -192,22 +215,41 @@ class Connection(asyncio.Protocol):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        """Keep the connection if its response was read to the end, else close it: nothing more is heard."""
+        """Keep the connection if its response was read to the end, soon if only its answer was; else close it."""
         self._take = None
-        if kind is None and self._complete and self._response.keep_alive and not self._lost:
-            if self._watch is not None:
-                self._watch.cancel()
+        if kind is not None or self._lost or not (self._complete or self._finished):
+            self.abort()
+            return
+        self._cancel()
+        if self._complete:
+            self._keep()
+        else:
+            self._resume()
+            self._grace = self._loop.call_later(END_GRACE_S, self.abort)
+            self._client.await_end(self)
+
+    def _keep(self) -> None:
+        """The body has ended: the connection is of use again, if the server says so."""
+        self._client.forget(self)
+        if self._response.keep_alive:
             self._client.keep(self)
         else:
             self.abort()
+
+    def _cancel(self) -> None:
+        """Wait for nothing."""
+        for handle in (self._watch, self._grace):
+            if handle is not None:
+                handle.cancel()
+        self._watch = self._grace = None
 
     def abort(self) -> None:
         """Close at once; nothing more is heard."""
         self._take = None
         if isinstance(self._waiting, Coroutine):
             self._waiting.close()  # if its turn ended before it was awaited
-        if self._watch is not None:
-            self._watch.cancel()
+        self._cancel()
+        self._client.forget(self)
         self._transport.abort()
 
     @property
@@ -245,13 +287,20 @@ class Connection(asyncio.Protocol):
         if response.complete and not self._complete:
             self._complete = True
             self._wake()
+            if self in self._client:
+                self._cancel()
+                self._keep()
         if error is not None:
             self._fail(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone; a body without a length ends so, any other is cut."""
         self._lost = True
-        if self._response.ends_at_close():
+        if self in self._client:
+            self.abort()
+        elif self._grace is not None:
+            self.finish()
+        elif self._response.ends_at_close():
             self._complete = True
             self._wake()
         else:
@@ -268,7 +317,7 @@ class Connection(asyncio.Protocol):
         if self._take is not None and self._waiting is None:
             self._parts.append(body)
             self._pump()
-        elif self._unread_bytes <= UNREAD_BYTES_MAX:
+        elif self._unread_bytes <= UNREAD_BYTES_MAX and not self._finished:
             self._parts.append(body)
             self._unread_bytes += len(body)
             if self._unread_bytes > UNREAD_BYTES_MAX and not self._whole:

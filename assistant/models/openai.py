@@ -139,6 +139,8 @@ async def _read(response: Connection, builder: ReplyBuilder, listener: Listener)
                 text = apply_event(builder, event)
                 if text:
                     yield text
+                if event.finish_reason is not None:
+                    response.end_said()
         except (StreamEventError, SseError) as error:
             raise ModelError(502, "bad_stream", f"the model's stream is damaged: {error}", True) from None
 

@@ -591,3 +591,85 @@ def test_a_turn_that_ends_while_its_reader_is_slow_ends_cleanly(run):
 
     heard = run(ask())
     assert (heard.texts, heard.ended) == (["one"], True)
+
+
+@contextlib.asynccontextmanager
+async def held_open(body, last=None, connections=None):
+    """The URL of a provider whose bodies end, or whose connections close (`b""`), when `last` is set; and who left."""
+    left = asyncio.Event()
+
+    async def answer(reader, writer):
+        connections.append(0)
+        while await request_read(reader):
+            connections[-1] += 1
+            head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+            writer.write(head + f"{len(body):x}\r\n".encode() + body + b"\r\n")
+            if last is not None:
+                end = await last.get()
+                if not end:
+                    return
+                writer.write(end)
+        left.set()
+
+    async with server_of(answer) as url:
+        yield url, left
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("quick", ["bedrock", "openai"])
+def test_a_reply_that_said_its_end_is_over_though_its_body_is_not(run, quick, told, monkeypatch):
+    """At once behind usage, a grace later without it; then the connection is closed."""
+    monkeypatch.setattr("assistant.models.http.END_GRACE_S", 0.02)
+    wire = WIRES[quick]
+    body = wire.text(["x"]) + wire.stop("end_turn") + (wire.usage(1, 0, 0, 0, 3) if told else b"")
+
+    async def ask():
+        async with held_open(body, connections=[]) as (url, left):
+            client = await client_for(quick, url)
+            reply = await client.converse(request_for(quick), Heard())
+            await left.wait()
+            await client.close()
+            return reply
+
+    reply = run(ask())
+    assert (reply.content, reply.stop_reason) == ([{"text": "x"}], "end_turn")
+    assert told == (reply.usage is not None and reply.usage.output_tokens == 3)
+
+
+@pytest.mark.parametrize("quick", ["bedrock", "openai"])
+def test_a_body_that_ends_behind_its_reply_leaves_the_connection_to_the_next(run, quick):
+    """The last chunk mostly comes in a read of its own."""
+    wire, connections = WIRES[quick], []
+    body = wire.text(["x"]) + wire.stop("end_turn") + wire.usage(1, 0, 0, 0, 1)
+
+    async def ask():
+        last = asyncio.Queue()
+        async with held_open(body, last, connections) as (url, _):
+            client = await client_for(quick, url)
+            for _ in range(3):
+                await client.converse(request_for(quick), Heard())
+                last.put_nowait(b"0\r\n\r\n")
+                while client._http._ending:
+                    await asyncio.sleep(0)
+            await client.close()
+
+    run(ask())
+    assert connections == [3]
+
+
+@pytest.mark.parametrize("quick", ["bedrock", "openai"])
+def test_a_connection_that_closes_behind_the_end_cuts_no_reply(run, quick):
+    """The model said that it stopped; usage is unknown."""
+    wire = WIRES[quick]
+
+    async def ask():
+        last = asyncio.Queue()
+        last.put_nowait(b"")
+        async with held_open(wire.text(["x"]) + wire.stop("end_turn"), last, []) as (url, _):
+            client = await client_for(quick, url)
+            try:
+                return await client.converse(request_for(quick), Heard())
+            finally:
+                await client.close()
+
+    assert run(ask()).content == [{"text": "x"}]
