@@ -6,8 +6,10 @@ Works with any OpenAI-compatible server: vLLM on Neuron, GPU or CPU. Prompts are
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
+import re
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -28,6 +30,14 @@ PAGE_WITHIN_S = 10.0
 PAGE_BYTES_MAX = 16 * 2**20
 STREAM_BYTES_MAX = 64 * 2**20
 """More than any answer of so few tokens has."""
+END_GRACE_S = 2.0
+"""How long a body may stay open after its answer said its end, as a load worker allows it."""
+_DONE = re.compile(rb"[\r\n]data:[ ]?\[DONE\]")
+_FINISH = re.compile(rb'"finish_reason":[ ]?"')
+"""The end of an answer, and what usage may follow; neither can stand inside a text of JSON."""
+_END_BYTES = 32
+_leaving: set[asyncio.Task[None]] = set()
+"""Bodies that are read on behind the end of their answers, so that their connections can be used again."""
 WORDS_MAX = 120
 """Characters of what a server or a client said."""
 NAMES_MAX = 10
@@ -232,25 +242,60 @@ async def complete(http: aiohttp.ClientSession, server: Server, prompt: Sequence
         "stream_options": {"include_usage": True, "continuous_usage_stats": True},
     }
     chunks: list[tuple[float, bytes]] = []
-    received = 0
     sent = time.perf_counter()
     try:
-        async with http.post(f"{server.url}/v1/completions", json=body, allow_redirects=False) as answer:
+        answer = await http.post(f"{server.url}/v1/completions", json=body, allow_redirects=False)
+        with contextlib.ExitStack() as stack:
+            stack.callback(answer.close)  # harmless where its body has ended
             if answer.status != 200:
                 text = (await answer.text(errors="replace"))[:200]
                 raise EndpointError(f"{server.url}: HTTP {answer.status}: {text}")
-            async for data in answer.content.iter_any():
-                chunks.append((time.perf_counter(), data))
-                received += len(data)
-                if received > STREAM_BYTES_MAX:
-                    raise EndpointError(
-                        f"{server.url}: more than {STREAM_BYTES_MAX >> 20} MiB for {output_tokens} tokens, and no end"
-                    )
+            if await _read_to_end(answer.content, chunks, f"{server.url}: ", f" for {output_tokens} tokens"):
+                stack.pop_all()
+                _leave(answer)
     except TimeoutError:
         raise EndpointError(f"{server.url}: the answer has no end") from None
     except aiohttp.ClientError as error:
         raise EndpointError(f"{server.url}: the stream broke ({_in_words(error)})") from None
     return read_stream(sent, chunks, output_tokens, server.url)
+
+
+async def _read_to_end(content: aiohttp.StreamReader, chunks: list[tuple[float, bytes]], who: str, what: str) -> bool:
+    """Read what comes up to [DONE], which is the end, or to the body's end; whether the body goes on behind [DONE].
+
+    Behind a finish reason it is read for `END_GRACE_S` more at most: some servers neither say [DONE] nor end the body.
+    """
+    end, received = b"", 0
+    limit = asyncio.timeout(None)
+    try:
+        async with limit:
+            async for data in content.iter_any():
+                chunks.append((time.perf_counter(), data))
+                received += len(data)
+                if received > STREAM_BYTES_MAX:
+                    raise EndpointError(f"{who}more than {STREAM_BYTES_MAX >> 20} MiB{what}, and no end")
+                end = end[-_END_BYTES:] + data
+                if _DONE.search(end):
+                    return not content.at_eof()
+                if _FINISH.search(end):
+                    limit.reschedule(asyncio.get_running_loop().time() + END_GRACE_S)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+    return False
+
+
+def _leave(answer: aiohttp.ClientResponse) -> None:
+    """Let a body end within `END_GRACE_S`: then its connection may be used again, else it is closed."""
+
+    async def leave() -> None:
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError), contextlib.closing(answer):
+            async with asyncio.timeout(END_GRACE_S):
+                await answer.read()
+
+    task = asyncio.create_task(leave())
+    _leaving.add(task)
+    task.add_done_callback(_leaving.discard)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from host.errors import Exit
-from neuron_bench.endpoint import sweep
+from neuron_bench.endpoint import client, sweep
 from neuron_bench.endpoint.client import (
     SIMULATED,
     EndpointError,
@@ -32,7 +32,7 @@ from neuron_bench.endpoint.sweep import EndpointSpec, step_times
 from neuron_bench.errors import BenchError, BenchUsageError, DeviceError
 from neuron_bench.record import Bench, load_bench
 from neuron_bench.report.headlines import case_table
-from tests.loadgen.server import STREAM_HEAD, chunk, response, serving
+from tests.loadgen.server import STREAM_END, STREAM_HEAD, chunk, response, serving
 
 no_chip = pytest.mark.skipif(any(Path("/dev").glob("neuron[0-9]*")), reason="this machine has a Neuron chip")
 
@@ -395,3 +395,41 @@ def test_an_answer_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> N
     with serving(lambda *_: pieces) as scripted, pytest.raises(EndpointError, match="for 4 tokens, and no end") as end:
         asyncio.run(ask(scripted.url))
     assert end.value.exit_code == Exit.ENVIRONMENT
+
+
+EVENTS = [
+    b'data: {"choices": [{"text": "a", "finish_reason": null}]}\n\n',
+    b'data: {"choices": [{"text": "b", "finish_reason": "length"}]}\n\n',
+    b'data: {"choices": [], "usage": {"prompt_tokens": 2, "completion_tokens": 2}}\n\n',
+    b"data: [DONE]\n\n",
+]
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_completion_that_said_its_end_is_over(done: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once behind [DONE], however it is cut into reads; a grace later behind a finish reason alone."""
+    monkeypatch.setattr(client, "END_GRACE_S", 0.02)
+    body = b"".join(EVENTS if done else EVENTS[:3])
+    pieces = [(0.0, STREAM_HEAD), (0.0, chunk(body[:-9])), (0.01, chunk(body[-9:]))]
+
+    async def ask(url: str) -> Stream:
+        async with aiohttp.ClientSession() as http:
+            return await complete(http, Server(url, "m", None, None), [1, 2], 2)
+
+    with serving(lambda *_: pieces) as server:
+        stream = asyncio.run(ask(server.url))
+    assert (len(stream.token_s), stream.input_tokens) == (2, 2)
+
+
+def test_a_body_that_ends_behind_its_answer_leaves_the_connection_to_the_next() -> None:
+    pieces = [(0.0, STREAM_HEAD), (0.0, chunk(b"".join(EVENTS))), (0.02, STREAM_END)]
+
+    async def ask(url: str) -> None:
+        async with aiohttp.ClientSession() as http:
+            for _ in range(3):
+                await complete(http, Server(url, "m", None, None), [1, 2], 2)
+                await asyncio.gather(*client._leaving)
+
+    with serving(lambda *_: pieces) as server:
+        asyncio.run(ask(server.url))
+    assert server.connections == 1
