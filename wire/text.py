@@ -116,7 +116,7 @@ def _cut(text: str, length: int) -> str:
 
 def _visible(text: str, keep: str) -> str:
     """Characters that act in place of being seen (controls, formats, halves of pairs, no characters) spelled out."""
-    if text.isascii() and text.isprintable():
+    if text.isprintable():  # none of the categories of `_acts`
         return text
     return "".join(c if c in keep or not _acts(c) else _spelled(c) for c in text)
 
