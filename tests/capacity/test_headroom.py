@@ -39,7 +39,7 @@ def calls_of_a_calling_interaction(case, model):
 @pytest.mark.parametrize("retries", [0.0, 0.6])
 def test_what_is_worth_it_is_the_newsvendors_quantile(retries):
     """Demand uniform from 0.5 to 1.5 of the median: P(demand > x) is what a replica costs over what it is worth."""
-    case, choice = sized(np.linspace(0.5, 1.5, 20_001), retry_extra_attempts=retries)
+    case, choice = sized(np.linspace(0.5, 1.5, 2_001), retry_extra_attempts=retries)
     value, spare = 0.006, 1.5 / 0.9  # 3 zones of which 1 may be lost; a tenth drains
     m = choice.service.rate_per_s / (1 + retries)
     replica_usd = spare * choice.offer.usd_per_hour * choice.billed_hours * 4 / 12  # 4 of an instance's 12 chips
