@@ -65,13 +65,15 @@ class Setting:
     """What is known of an engine beside what its client sees, and what is not.
 
     histograms: its own mean queue and prefill of each load step. hidden: share of prompt tokens found in a prefix cache
-    that no client sees, of every prompt or (some) of some prompts. counters: the engine says what share.
+    that no client sees, of every prompt or (some) of some prompts. counters: the engine says what share. seed: of the
+    engines, their sweeps and the other day.
     """
 
     histograms: bool = False
     hidden: float = 0.0
     some: bool = False
     counters: bool = False
+    seed: int = SEED
 
 
 PLAIN = Setting()
@@ -132,7 +134,7 @@ class Verdict:
 
 def draw_engine(number: int, setting: Setting = PLAIN) -> Engine:
     """The engine of a number, always the same; prefix hits move its knee."""
-    rng = np.random.default_rng([SEED, number])
+    rng = np.random.default_rng([setting.seed, number])
     kind = str(rng.choice(list(RANGES)))
     values = np.array([np.exp(rng.uniform(np.log(low), np.log(high))) for low, high in RANGES[kind]])
     lengths = (
@@ -199,7 +201,7 @@ def _with_hits(work: Requests, setting: Setting) -> Requests:
 
 def measure(engine: Engine) -> list[Observed]:
     """Its rate sweep as a client would have measured it."""
-    rng = np.random.default_rng([SEED, engine.number, 1])
+    rng = np.random.default_rng([engine.setting.seed, engine.number, 1])
     shares = [(share, 1.0) for share in SWEEPS[engine.sweep]]
     shares += [(0.5, 0.4)] if engine.mixes == 2 else []
     return [observe(engine, share, factor, rng) for share, factor in shares]
@@ -212,7 +214,9 @@ def observe(engine: Engine, share: float, factor: float, rng: np.random.Generato
 
 def _another_day(engine: Engine, work: Requests, share: float) -> Observed:
     """The held-out load step as a client would measure it: that is what a range is stated for."""
-    return _measured(engine, work, "another day", np.random.default_rng([SEED, engine.number, 3, int(100 * share)]))
+    return _measured(
+        engine, work, "another day", np.random.default_rng([engine.setting.seed, engine.number, 3, int(100 * share)])
+    )
 
 
 def _measured(engine: Engine, work: Requests, name: str, rng: np.random.Generator) -> Observed:
@@ -295,7 +299,7 @@ def _term_errors(engine: Engine, model: StepModel) -> tuple[float, ...]:
 
 def _held_out(engine: Engine, share: float) -> tuple[Observed, Requests]:
     """A load step as the client sees it, and with its hits."""
-    rng = np.random.default_rng([SEED, engine.number, 2])
+    rng = np.random.default_rng([engine.setting.seed, engine.number, 2])
     work = _work(engine, share * engine.knee_per_s, HELD_OUT_CALLS, rng)
     times = served(work, engine.model)
     run = Observed(
@@ -433,8 +437,9 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--hidden", type=float, default=0.0, help="share of prompt tokens that hit, unseen")
     parser.add_argument("--some", action="store_true", help="of some prompts nine tenths, of others nothing")
     parser.add_argument("--counters", action="store_true", help="the engine's counters of hits are scraped")
+    parser.add_argument("--seed", type=int, default=SEED, help="of other engines than those that are tuned on")
     chosen = parser.parse_args(arguments)
-    setting = Setting(chosen.histograms, chosen.hidden, chosen.some, chosen.counters)
+    setting = Setting(chosen.histograms, chosen.hidden, chosen.some, chosen.counters, chosen.seed)
     verdicts = kept(chosen.keep, setting) if chosen.keep else []
     with ProcessPoolExecutor(chosen.processes) as pool:
         for verdict in pool.map(partial(judge, setting=setting), range(len(verdicts), chosen.number)):

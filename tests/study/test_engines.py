@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from capacity.calibration.hits import with_hits
-from study.engines import BAR, SHARE_BAR, Verdict, draw_engine, judge, measure, misses, table, terms
+from study.engines import BAR, PLAIN, SHARE_BAR, Setting, Verdict, draw_engine, judge, measure, misses, table, terms
 
 SAMPLE = range(20)
 FEW = (1, 5, 6)
@@ -21,6 +21,13 @@ def verdicts():
 def test_an_engine_of_a_number_is_always_the_same():
     first, second = measure(draw_engine(3)), measure(draw_engine(3))
     assert all((one.ttft_s == other.ttft_s).all() for one, other in zip(first, second, strict=True))
+
+
+def test_another_seed_draws_other_engines():
+    """So that what was tuned on one set is held against another."""
+    other = draw_engine(3, Setting(seed=7))
+    assert other.model.coefficients != draw_engine(3).model.coefficients
+    assert (measure(other)[0].ttft_s != measure(replace(other, setting=PLAIN))[0].ttft_s).any()
 
 
 def test_a_few_are_predicted_within_the_bar_or_refused_with_what_to_measure():
