@@ -34,7 +34,7 @@ class OneAtATime:
 
 @cache
 def dynamodb_client():
-    """boto3's client of the server in this process: one for all, as making one costs more than what a test asks of it."""
+    """boto3's client of the server in this process: one for all, as making one costs more than what a test asks."""
     secret = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return boto3.client("dynamodb", endpoint_url=dynamodb_server(), region_name="us-east-1", **secret)
 
