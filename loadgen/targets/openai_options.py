@@ -86,7 +86,7 @@ def openai_options(
         LoadError: what cannot be read, a variable that is not set, or a secret in the open; one line.
     """
     typed = dict(_header(text) for text in headers)
-    if api_key_env is not None or (KEY_VARIABLE in os.environ and not {"authorization", "api-key"} & _lower(typed)):
+    if api_key_env is not None or (os.environ.get(KEY_VARIABLE) and not {"authorization", "api-key"} & _lower(typed)):
         typed = {"Authorization": f"Bearer ${{{api_key_env or KEY_VARIABLE}}}", **typed}
     refuse_secrets(typed, "--header")
     for name, value in expand_headers(typed, "--api-key-env" if api_key_env else "--header").items():

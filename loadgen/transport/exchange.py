@@ -88,7 +88,7 @@ class Exchange:
             data = None
         if data is None:
             begun = "no end" if self._received else "no answer"
-            raise TimeoutError(f"{begun} within {self._within_s:g} s")
+            raise TimeoutError(f"{begun} within {self._within_s:.3g} s")
         self._received += len(data)
         if self._received > self._bytes_max:
             raise BadAnswer(f"more than {self._bytes_max >> 20} MiB, and no end")

@@ -95,3 +95,9 @@ def test_what_cannot_be_sent_is_one_line(options, said):
     with pytest.raises(LoadError, match=said) as error:
         openai_options(**options)
     assert "\n" not in str(error.value)
+
+
+def test_an_empty_key_is_none(monkeypatch):
+    """`OPENAI_API_KEY=` was sent as a bearer without a token, which servers that want no key refuse."""
+    monkeypatch.setenv("OPENAI_API_KEY", "")
+    assert openai_options().headers == {}
