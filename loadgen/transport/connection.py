@@ -6,6 +6,7 @@ recv. Every callback is guarded: what it raises ends the turn as stream_error an
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -89,7 +90,8 @@ class Connection:
 
     __slots__ = (
         "_loop", "_on_fault", "_on_stale", "_reader", "_received", "_recv", "_request", "_response", "_reused", "_send",
-        "_sock", "_socket_type", "_take", "_tls", "_tried", "_unsent", "_writer", "answer", "open", "where",
+        "_sock", "_socket_type", "_take", "_tls", "_tried", "_unsendable", "_unsent", "_writer", "answer", "open",
+        "where",
     )  # fmt: skip
     reusable = True
     """Whether another conversation may go over it."""
@@ -113,6 +115,7 @@ class Connection:
         self._response: http_response.ResponseReader | SocketReader = http_response.ResponseReader()
         self._take: Callable[[int, bytes], None] | None = None
         self._received = 0
+        self._unsendable = ""  # why the rest of the request could not be sent
         self._loop = loop
         self._socket_type = socket_type
         self._tried = 0
@@ -190,9 +193,9 @@ class Connection:
             sent = self._send(self._unsent)
         except (BlockingIOError, InterruptedError):
             sent = 0
-        except OSError as error:
-            self._lost("http_error", "send_" + errno.errorcode.get(error.errno or 0, "failed").lower())
-            return
+        except OSError as error:  # a server that answers what it has not read to its end: its answer may be here
+            self._unsendable = "send_" + errno.errorcode.get(error.errno or 0, "failed").lower()
+            sent = len(self._unsent)
         if sent < len(self._unsent):
             self._unsent = memoryview(self._unsent)[sent:]
             if not self._writer.active:
@@ -224,6 +227,11 @@ class Connection:
         if reply:
             self._unsent = bytes(self._unsent) + reply
             self._flush()
+        if self._tls.closed:
+            if not plain:
+                return b""
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_RD)  # nothing more is to come: the next read says so
         if not plain:
             raise BlockingIOError
         return plain
@@ -302,7 +310,8 @@ class Connection:
         answer = self.answer
         if answer is not None and not answer.end_ns:
             answer.complete(now)
-        if answer is None or not self._response.keep_alive:
+        rest = self._unsendable or (self._unsent and self.reusable)  # of the request: it would go before the next one
+        if answer is None or rest or not self._response.keep_alive:
             self.close()
         else:
             self._response.reset()
@@ -315,7 +324,7 @@ class Connection:
             answer.on_end(answer)
 
     def _at_eof(self, now: int) -> None:
-        if self._take is not None and self._response.ends_at_close():
+        if self._take is not None and self._response.ends_at_close() and (self._tls is None or self._tls.closed):
             self._response.keep_alive = False
             self._end(now)
         else:
@@ -327,6 +336,8 @@ class Connection:
         answer = self.answer
         if answer is not None and answer.said_ns and answer.said_ns >= answer.last_ns:
             self._end_here()
+        elif self._unsendable and not self._response.begun:
+            self._lost("http_error", self._unsendable)
         else:
             self._lost(status, code)
 

@@ -9,13 +9,17 @@ UNTRUSTED = "if the authority that signed its certificate is your own, name that
 
 
 class TlsLayer:
-    """One TLS session. Certificates are checked as the context says; ALPN asks for HTTP/1.1 alone."""
+    """One TLS session. Certificates are checked as the context says; ALPN asks for HTTP/1.1 alone.
+
+    `closed`: the peer has said that nothing more comes. A connection that ends without may have been cut by anybody.
+    """
 
     def __init__(self, context: ssl.SSLContext, server_name: str) -> None:
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         self.established = False
+        self.closed = False
 
     def hello(self) -> bytes:
         """The first bytes to send."""
@@ -35,9 +39,12 @@ class TlsLayer:
         while self.established:
             try:
                 piece = self._session.read(_READ_BYTES)
-            except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            except ssl.SSLWantReadError:
                 break
+            except ssl.SSLZeroReturnError:
+                piece = b""
             if not piece:
+                self.closed = True
                 break
             plain.append(piece)
         return b"".join(plain), self._outgoing.read()
