@@ -24,6 +24,8 @@ from wire.openai_stream import ChatEvent, StreamEventError, answer_text, answer_
 from wire.plain_events import PlainEvents
 
 COMPLETION = ("completion_tokens", "output_tokens")
+_NOTHING_PLAIN = PlainEvents()
+"""Learns nothing: of an answer that is over."""
 
 
 class OpenAiTarget:
@@ -165,7 +167,7 @@ class OpenAiAnswer(SseAnswer):
 
     def feed(self, now_ns: int, data: bytes) -> None:
         """Read body bytes: count the events of plain content that they begin with, mostly all; the rest is read."""
-        found = self._plain.one(data) if not (self.tail or self.over) and self.parser is None else None
+        found = self._plain.one(data) if not self.tail and self.parser is None else None
         if found is None:
             super().feed(now_ns, data)
             return
@@ -209,12 +211,12 @@ class OpenAiAnswer(SseAnswer):
         event = read_event(name, data)
         if event.done:
             self.done = True
-            self.say_end(now_ns, over=True)
+            self._is_over(now_ns)
         if event.failure is not None:
             failure = event.failure
             throttled = failure.status == THROTTLED_STATUS
             self.refuse("throttled" if throttled else "stream_error", failure.code, failure.message)
-            self.say_end(now_ns, over=True)
+            self._is_over(now_ns)
         self.usage = event.usage or self.usage
         self.finish_reason = event.finish_reason or self.finish_reason
         key = event.content_key
@@ -226,6 +228,11 @@ class OpenAiAnswer(SseAnswer):
                 self._plain.learn(key, data)
         if event.finish_reason is not None or (event.usage is not None and not event.choices):
             self.say_end(now_ns, over=False)  # usage, or [DONE], or another choice may follow
+
+    def _is_over(self, now_ns: int) -> None:
+        """Nothing more counts: what follows is read event by event, and no fast way takes it for content."""
+        self.say_end(now_ns, over=True)
+        self._plain = _NOTHING_PLAIN
 
     def _a_step(self, event: ChatEvent) -> bool:
         """Whether a chunk of a plain completion is a step of the engine, though its token has no text yet."""

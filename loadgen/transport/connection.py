@@ -278,8 +278,8 @@ class Connection:
                     take(now, piece)
             if response.complete:
                 self._end(now)
-            elif self.answer is not None and self.answer.said_ns:
-                self._end_said(self.answer)
+            elif take is not None and (answer := self.answer) is not None and answer.said_ns:
+                self._end_said(answer)
         except BaseException as error:  # the hub must go on: the turn ends, and the run is void
             self._fault(error)
 

@@ -22,6 +22,38 @@ def rig(monkeypatch):
     return Rig(monkeypatch)
 
 
+SAID = "ships \u2713 Fri\u00e4day \U0001f600."
+WORDS = SAID.encode()
+READERS = {
+    "openai": (openai, [b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n' % WORDS, b"data: [DONE]\n\n"]),
+    "mapping": (lambda: of(MAPPED, keep=True), [b'data: {"t": "%b"}\n\n' % WORDS, END]),
+    "words": (lambda: of({**MAPPED, "text": {"encoding": "plain"}}, keep=True), [b"data: %b\n\n" % WORDS, END]),
+    "text": (lambda: of({"format": "text"}, keep=True), [WORDS]),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_character_may_be_cut_by_chunks_and_reads(rig, name):
+    """Byte by byte, each in a chunk of its own: the text is whole."""
+    make, events = READERS[name]
+    connection, _ = rig.send(answer := make())
+    rig.read(connection, STREAM_HEAD, *(chunk(bytes([one])) for one in b"".join(events)), STREAM_END)
+    assert (answer.status, answer.full_text()) == ("ok", SAID)
+
+
+@pytest.mark.parametrize("name", ["openai", "mapping", "words"])
+def test_a_long_pause_of_heartbeats_is_one_gap(rig, name):
+    """30 s of comments between two words: no end, no error, and one gap."""
+    make, events = READERS[name]
+    connection, _ = rig.send(answer := make())
+    rig.read(connection, STREAM_HEAD, chunk(events[0]))
+    for _ in range(6):
+        rig.wait(5_000_000_000)
+        rig.read(connection, chunk(b": ping\n\n"))
+    rig.read(connection, *map(chunk, events), STREAM_END)
+    assert (answer.status, answer.chunks, list(answer.gaps_ns)) == ("ok", 2, [30_070_000_000])
+
+
 def length(body, more=0):
     """A response whose Content-Length is this much more than its body."""
     return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body) + more}\r\n\r\n".encode() + body

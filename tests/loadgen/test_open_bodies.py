@@ -126,12 +126,13 @@ def bedrock():
     return ConverseAnswer(array("q"), TargetSpec("bedrock", "http://127.0.0.1:1", model="m"))
 
 
-def of(mapping):
+def of(mapping, *, keep=False):
     """An answer read by a mapping, or by the one that has this name."""
     if isinstance(mapping, str):
         path, values = named_target(f"{mapping}:http://127.0.0.1:1/x")
         mapping = load_mapping(path, values)
-    return SignalAnswer(array("q"), MappedReader(mapping), TargetSpec("http", "http://127.0.0.1:1", mapping=mapping))
+    spec = TargetSpec("http", "http://127.0.0.1:1", mapping=mapping)
+    return SignalAnswer(array("q"), MappedReader(mapping), spec, keep)
 
 
 def named(name):
