@@ -113,7 +113,24 @@ def orders(view: View, ask: Ask) -> str | None:
         word
         for word in slots.things(ask.text)
         if word
-        not in ("package", "order", "status", "track", "shipment", "number", "often", "times", "total", "altogether")
+        not in (
+            "package",
+            "order",
+            "status",
+            "track",
+            "shipment",
+            "number",
+            "often",
+            "times",
+            "total",
+            "altogether",
+            "taking",
+            "forever",
+            "long",
+            "ages",
+            "late",
+            "delayed",
+        )
     ]
     if named:
         held = [row for row in rows if _holds(row, named)]
@@ -168,7 +185,7 @@ _COUNTED = re.compile(
     r"\bhow (?:often|many times|many (?:orders?|purchases?|times))\b|\bhow many \w+(?: \w+)? (?:have|did) (?:i|we)\b"
 )
 _SPENT = re.compile(
-    r"\bhow much (?:money )?(?:have|did|do) (?:i|we) (?:already |ever )?spen[dt]\b|\bspent\b.*\b(?:total|altogether|so far)\b"
+    r"\bhow much (?:money )?(?:have|did|do) (?:i|we) (?:already |ever )?spen[dt]\b|\bspent\b.*\b(?:total|altogether|so far)\b|\btotal (?:i |we )?spen[dt]\b"
 )
 _MOST_ORDERS = 20
 """What one call of the history returns at most."""
@@ -316,8 +333,8 @@ def give_back(view: View, ask: Ask) -> str | None:
 
 
 def _named_before(view: View, use: Use) -> list[str]:
-    """The words of the message before that name something in these orders: what `send it back` means."""
-    earlier = view.dialogue.exchanges[-2:-1]
+    """The words of this message and the one before that name something in these orders: what `send it back` means."""
+    earlier = view.dialogue.exchanges[-2:]
     words = [word for exchange in earlier for word in slots.things(read(exchange.words).text)]
     return [word for word in words if any(_holds(row, [word]) for row in _orders(use))]
 

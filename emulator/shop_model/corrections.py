@@ -15,7 +15,7 @@ _MARK = re.compile(
 _OPENS = re.compile(r"(?:(?:just|only|please|then|rather|so) )*(?:" + patterns.OPENERS + r"|alert|don't)\b")
 _FIGURE = re.compile(r"\d+(?:[.,]\d+)*")
 _AMENDING = (
-    r"(?:actually|no|oops|hmm|oh|wait|sorry|ok|and|but|well|so|rather|please|instead|i meant?|(?:make|change|set|update|correct|fix) (?:it|that|this|them)|"
+    r"(?:actually|no|yes|oops|hmm|oh|wait|sorry|ok|and|but|well|so|rather|please|instead|i meant?|(?:make|change|set|update|correct|fix) (?:it|that|this|them)|"
     r"only|just|to|at|a|say|let's say|it is|that is|it should be|should be|better|perhaps|maybe|then|for me|i want|[,.!])"
 )
 _AMENDED = re.compile(
@@ -86,10 +86,16 @@ _ONE = re.compile(r"\bthe (?:[a-z0-9-]+ ){1,3}ones?\b")
 
 def fact_amended(fact: str, text: str) -> str | None:
     """A fact with another figure in it; None where either has none."""
+    if (size := _SIZE.fullmatch(text)) is not None and len(sizes := list(_A_SIZE.finditer(fact))) == 1:
+        return f"{fact[: sizes[0].start()]}{size[1]}{fact[sizes[0].end() :]}"
     match = _AMENDED.fullmatch(text)
     if match is None or _FIGURE.search(fact) is None:
         return None
     return _with_figure(fact, text)
+
+
+_SIZE = re.compile(rf"(?:{_AMENDING} )*(?:size )?(xxl|xl|xs|[sml]|small|medium|large)(?: {_AMENDING})*[ .!?]*")
+_A_SIZE = re.compile(r"(?i)(?<!['’])\b(?:xxl|xl|xs|[sml]|small|medium|large)\b")
 
 
 def corrected(text: str) -> str:

@@ -111,11 +111,13 @@ class Exchange:
 def _products(tree: object, depth: int) -> Iterator[Row]:
     """Every product in a result, in its order."""
     if isinstance(tree, Mapping):
-        if isinstance(tree.get("product_id"), str) and tree.get("title"):
+        product = isinstance(tree.get("product_id"), str) and tree.get("title")
+        if product:
             yield tree
         if depth < 4:
+            within = list if product else (list, Mapping)  # a product's attributes are none
             for value in tree.values():
-                if isinstance(value, (list, Mapping)):
+                if isinstance(value, within):
                     yield from _products(value, depth + 1)
     elif isinstance(tree, list):
         for value in tree[:20]:

@@ -100,7 +100,7 @@ def answer(dialogue: Dialogue, *, short: bool = False, pages: Sequence[Page] = (
     now = dialogue.now
     reading = read(now.words)
     view = View(dialogue, dialogue.language == "Spanish" or _spanish(dialogue, reading), short)
-    asks = _asks(dialogue, reading)
+    asks = _asks(view, reading)
     if dialogue.grounds and (not dialogue.tools or any(ask.act in ("web", "plan") for ask in asks)):
         found = _search_pages(reading.text, pages)
         if not dialogue.tools or asks[0].act == "web":
@@ -140,8 +140,9 @@ def _calls(view: View) -> Said:
     return Said(calls=tuple(calls))
 
 
-def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
+def _asks(view: View, reading: Reading) -> list[Ask]:
     """The message's asks; a bare answer to a question of ours, or `and the second one?`, takes up the ask before it."""
+    dialogue = view.dialogue
     now = dialogue.now
     asks = asks_of(reading, page=now.page is not None, images=now.images)
     if len(dialogue.exchanges) < 2:
@@ -183,9 +184,13 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
         and not patterns.SEEK.search(ask.text)
     ):
         return [Ask("cart", ask.text, ask.raw)]  # `the third please, two bottles`
-    if ask.act in ("none", "search") and _means_shown(dialogue, ask.text):
+    if ask.act in ("none", "search") and _means_shown(view, ask.text):
         return [Ask("fact", ask.text, ask.raw)]
-    if ask.act in ("none", "search", "web", "style") and (picked := _picked(dialogue, ask.text)) is not None:
+    if ask.act in ("none", "search") and _QUANTITY_ALONE.fullmatch(ask.text) and len(view.listed()) == 1:
+        return [Ask("cart", f"{ask.text} of it", ask.raw)]
+    if ask.act in ("none", "search") and _SOME_OF.match(ask.text) and slots.quantity(ask.text) > 1:
+        return [Ask("cart", ask.text, ask.raw)]
+    if ask.act in ("none", "search", "web", "style") and (picked := _picked(view, ask.text)) is not None:
         act = asks_of(Reading(ask.raw, picked, reading.spanish), page=True, images=0)[0].act
         return [Ask("fact" if act in ("none", "search") else act, ask.text, ask.raw)]
     if (
@@ -212,7 +217,8 @@ def _asks(dialogue: Dialogue, reading: Reading) -> list[Ask]:
         if earlier[0].act in _ACTS and earlier[0].act != "search" and not wide:
             kept = earlier[0]
             return [Ask(kept.act, _carried(kept, ask), f"{kept.raw} {ask.raw}")]
-    return [Ask("fact", ask.text, ask.raw)] if ask.act == "none" and points_at_one(ask.text) else asks
+    told = ask.act in ("none", "search") and _tells_rank(ask.text)
+    return [Ask("fact", ask.text, ask.raw)] if told or (ask.act == "none" and points_at_one(ask.text)) else asks
 
 
 _RECALLED = re.compile(r"^(?:please |just |and |, )*(?:delete|remove|erase|forget|scrap|drop|wipe)\b")
@@ -233,7 +239,7 @@ def _amended(dialogue: Dialogue, reading: Reading, asks: Sequence[Ask]) -> Ask |
         return None
     kept = _last_ask(dialogue)
     if corrections.amends(read(before.words).text) and len(dialogue.exchanges) > 2:  # `just one`, and then `make it 50`
-        kept = _asks(replace(dialogue, exchanges=dialogue.exchanges[:-1]), read(before.words))[0]
+        kept = _asks(View(replace(dialogue, exchanges=dialogue.exchanges[:-1]), False, False), read(before.words))[0]
     if kept.act in ("remember", "amend_fact"):
         return Ask("amend_fact", text, reading.raw) if memory.amended(dialogue, text) else None
     if kept.act not in ("auto_buy", "alert", "cart"):
@@ -249,12 +255,22 @@ def _remembered(dialogue: Dialogue, text: str) -> bool:
     return bool(memory.facts_of(dialogue.facts, _RECALLED.sub(" ", text)))
 
 
-def _means_shown(dialogue: Dialogue, text: str) -> bool:
+_RANKED = re.compile(
+    r"^(?:and |ok |so |then |, )*the (?:[a-z]+ ){1,3}(?:ones?|pairs?|stars?|ratings?|reviews?)[ ?.!]*$"
+)
+
+
+def _tells_rank(text: str) -> bool:
+    """Whether words are no more than a rank among those shown: `the lighter pair`, `the one with the best stars`."""
+    return ranks.named(text) is not None and not slots.names_goods(text) and _RANKED.match(text) is not None
+
+
+def _means_shown(view: View, text: str) -> bool:
     """Whether words are no more than a word of one title among those shown: `the walnut one`."""
     match = patterns.ONE_OF.fullmatch(text)
     if match is None or slots.names_goods(text):
         return False
-    titles = View(dialogue, False, False).listed(2)
+    titles = view.listed(2)
     return any(all(holds(title_of(row), word) for word in match["which"].split()) for row in titles)
 
 
@@ -271,23 +287,30 @@ _BARE_SUM = re.compile(
 """Another budget, and nothing but it: `ok maybe 110`."""
 
 
-def _picked(dialogue: Dialogue, text: str) -> str | None:
+def _picked(view: View, text: str) -> str | None:
     """The words with `this one` in place of those that pick one of the products shown: its maker, or what it alone states."""
     if slots.names_goods(text) or patterns.SEEK.search(text):
         return None
-    view = View(dialogue, False, False)
-    listed, plain = view.listed(2), lexicon().plain
-    names = [
-        word for word in slots.things(text) if word not in plain and any(holds(title_of(row), word) for row in listed)
-    ]
+    rare = [word for word in slots.things(text) if word not in lexicon().plain]
+    one = _THE_ONE.search(text)
+    listed = view.listed(2) if rare or one else []
+    names = [word for word in rare if any(holds(title_of(row), word) for row in listed)]
     if names and sum(all(holds(title_of(row), word) for word in names) for row in listed) == 1:
         return re.sub(rf"\b(?:the )?{re.escape(' '.join(names))}(?: ones?)?\b", "this one", text)
-    if (one := _THE_ONE.search(text)) and view.of_listed_as_stated(one["which"], []) is not None:
+    if one and view.of_listed_as_stated(one["which"], []) is not None:
         return text.replace(one[0], "this one")
     return None
 
 
 _THE_ONE = re.compile(r"\bthe (?P<which>(?:[a-z0-9-]+ ){1,3})ones?\b")
+
+
+_SOME_OF = re.compile(r"^(?:ok |yes |fine |, )*\w+ (?:[a-z]+ )?of the\b")
+"""`2 bags of the dark ones`."""
+_QUANTITY_ALONE = re.compile(
+    r"(?:ok |yes |fine |, |i'll take |give me |just )*(?:\d{1,2}|two|three|four|five|six|seven|eight|nine) please[ .!]*"
+)
+"""How many of the product that was just told of: `3 please`."""
 
 
 def _narrows(text: str) -> bool:

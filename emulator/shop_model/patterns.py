@@ -17,6 +17,7 @@ OTHERS = re.compile(
     r"\bother (?:customers|people|users)'?|\b(?:friend|wife|husband|ex|boss|sister|brother|mom|dad|roommate|flatmate|colleague|"
     r"coworker|neighbou?r|cousin|uncle|aunt|girlfriend|boyfriend|son|daughter)(?:'?s)? (?:last |latest |recent )?(?:orders?|account|cart|card|package|"
     r"purchases?)\b|\b(?:his|her) (?:last |latest |recent )?(?:orders?|account|cart|card|package|purchases)\b|"
+    r"\bevery(?:one|body)'?s? (?:\w+ )?(?:e-?mails?|addresses|orders|cards|data|phone numbers?)\b|"
     r"\b(?:all|every) (?:the )?(?:customers?|users?|accounts?|carts?)\b|\beveryone'?s? orders|"
     r"\b(?:ordered|bought|purchased) (?:my|his|her|their|our) \w+\b|\b(?:neighbou?r|roommate|flatmate|colleague|coworker|boss|ex)\b.*\b(?:order|ordered|buy|bought|purchased|ships?|shipped)\b|"
     r"\b(?:what|everything|stuff|things|orders?) (?:that )?(?:he|she|they) (?:has |have |had )?(?:ordered|bought|purchased)\b|"
@@ -47,10 +48,11 @@ OVERRIDE = re.compile(
     r"\b(?:reveal|print|show|repeat) (?:me )?(?:your |the )(?:system |hidden )?(?:prompt|instructions)"
 )
 HUMAN = re.compile(r"\b(?:human|representative|real person|live (?:chat|person|agent)|someone real)\b|\b(?:talk|speak|connect|"
-                    r"chat)\b.*\b(?:person|agent|someone|human|people|manager|supervisor|staff)\b|"
+                    r"chat)\b.*\b(?:person|agent|someone|somebody|anyone|human|people|manager|supervisor|staff)\b|"
                     r"\b(?:want|need|get me|give me|fetch|where is) (?:a|an|your|the)? ?(?:manager|supervisor|human|person|agent|operator)\b|"
-                    r"\b(?:person|agent|someone|manager|supervisor|staff)\b.*\b(?:talk|speak|chat) (?:to|with)\b")  # fmt: skip
+                    r"\b(?:person|agent|someone|somebody|manager|supervisor|staff)\b.*\b(?:talk|speak|chat) (?:to|with)\b")  # fmt: skip
 RECALL = re.compile(
+    r"\bwhat (?:shoe |dress |shirt |clothes |ring )?size (?:am i|do i (?:wear|take|need))\b|"
     r"\bwhat know of (?:me|my)\b|"
     r"\bwhat (?:do|did|have|all) .*\b(?:know|remember|told|tell|saved|stored|noted|keep|kept)\b.*\b(?:me|my|you|i)\b|"
     r"\bwhat (?:do|have) you (?:have|got)\b.*\b(?:on|about) (?:me|my)\b|\b(?:data|info\w*|notes) (?:on|about) me\b|"
@@ -109,11 +111,12 @@ POLICY = re.compile(
     r"\bwhat is (?:the|your) shipping (?:like|cost|on|for|to)\b|"
     r"\bprice match\w*|\b(?:return|refund|shipping|privacy|exchange|store) polic\w+|\bpolicy\b|\bship(?:ping)? (?:costs?|fees?)\b|"
     r"\b(?:deliver|ship) (?:to|abroad|overseas|international\w*)(?! (?:me|my|us|our|it|this)\b)|\bpayment methods?\b|\bpay (?:with|by|using)\b|"
-    r"\b(?:can|could|do|is|will)\b.*\bgift[- ]?wrap\w*|\bpay (?:in|on|cash)\b|\bopening hours\b|\b(?:where|when|status)\b.*\brefund\b|\bstudent discount\b|\bmembership\b"
+    r"\b(?:can|could|do|is|will)\b.*\bgift[- ]?wrap\w*|\bpay (?:in|on|cash)\b|\bopening hours\b|\b(?:split|spread) (?:the |my )?(?:payment|cost|bill)\b|\b(?:is|are) (?:my|the) (?:card|data|details|payment)s? (?:safe|secure)\b|"
+    r"\b(?:time limit|deadline)\b|\b(?:where|when|status)\b.*\brefund\b|\bstudent discount\b|\bmembership\b"
 )
 CART = re.compile(
     r"\b(?:add|put|throw|place|stick|toss|drop|move)\b.*\bcart\b|\b(?:in(?:to)?|for) (?:my |the )?cart\b|^add\b|"
-    r"^(?:(?:ok|okay|yes|alright|fine|great|good|sure|so|,) )*(?:let's |i'll |i will |please )?(?:go (?:with|for) (?:that|this|it|the)|reserve)\b|"
+    r"^(?:(?:ok|okay|yes|alright|fine|great|good|sure|so|,) )*(?:let's |i'll |i will |i'd |id |i would |we'll |please )?(?:go (?:with|for) (?:that|this|it|the)|reserve)\b|"
     r"\b(?:i'll|i will|we'll|let me) (?:have|take) (?:it|this|that|these|them|the|one|two|three|\d|a (?:pair|couple|dozen))\b|"
     r"^(?:\d+|one|two|three|four|five|six) (?:of )?(?:these|those|this|them|it)\b(?: please| for me)?[ .!]*$"
 )
@@ -136,6 +139,7 @@ SPAN = re.compile(r"(?:and |what about |how about )*(?:the )?(?:last|past) (?:\d
 """`and last week?`, of prices."""
 # An alternative that begins with anything but a word's edge costs a long pattern six times its time: those stand apart.
 HISTORY = re.compile(
+    r"\bever (?:been|gone|cost|dropped|fallen) (?:under|below|to|less)\b|"
     r"\bhow (?:low|high) (?:has|did|was|is)\b|\b(?:lowest|cheapest|highest)(?: price)? ever\b|\bprices?\b.*\b(?:stable|steady|volatile)\b|\bripped off\b|\boverpriced\b|"
     r"\b(?:time|moment) to (?:buy|order|get)\b|\busually\b.*\b(?:expensive|cheap|cost|price)\b|\bless money\b|\bon (?:offer|sale)\b.*\bever\b|\bever\b.*\bon (?:offer|sale)\b|"
     r"\b(?:go|went|gone|sell|sold|cost) for\b.*\b(?:start|last|ago|earlier|spring|summer|winter|autumn|month|week|year)\b|"
@@ -158,12 +162,13 @@ ORDERS = re.compile(
     r"\btrack(?:ing)?\b|\b(?:did|have) (?:i|we) (?:already |last |ever |just )?(?:buy|bought|order|ordered|purchase|get|got)\b|\bwhere (?:is|are) my\b|"
     r"\bwhat (?:i|we) (?:have )?(?:bought|ordered)\b|\bo\d{6,}\b|\bmy (?:stuff|things|items|shipment)\b.*\b(?:arrive|come|ship\w*)\b|\bpackage\b|"
     r"\b(?:has|have|did|is) (?:my|the|our) .*\b(?:shipped|arrived|arrive|delivered|get here|here yet|come|on its way)\b|(?<!\bif )\bi (?:have )?(?:ordered|bought)\b|"
+    r"\b(?:show|list|see|any|all) (?:me )?(?:my |the |our )?orders? (?:from|of|in|since)\b|\btotal (?:i |we )?spen[dt]\b|"
     r"\bhow many (?:\w+ ){1,3}(?:have|did) (?:i|we)\b|\bhow much (?:have|did) (?:i|we)\b|"
     r"\b(?:i|we) (?:have not|haven't|never|didn't|did not) (?:yet )?(?:received?|got|get)\b|"
     r"\b(?:list|show|see)\b.*\b(?:i|we) (?:have )?buy\b|\b(?:already )?arrived (?:my|the) order\b"
 )
 REVIEWS = re.compile(r"\bpros\b.*\bcons\b|\bany good\b|\bis (?:it|this|that) worth (?:it|the money)\b|\b(?:negative|bad|positive)\b.*\babout (?:it|this|them)\b|\bsummari[sz]e\b|\breviews?\b|\b(?:people|customers|buyers|others|owners|everyone|users)\b.*\b(?:say|saying|think|complain|like)\b|"
-                      r"\bcomplain(?:ts?|ing)?\b|\b(?:problems|issues|downsides|drawbacks)\b.*\bwith\b|\bopinions?\b")  # fmt: skip
+                      r"\bcomplain(?:ts?|ing)?\b|\b(?:problems|issues|downsides|drawbacks)\b.*\bwith\b|\bopinions?\b|\breviewers?\b|\bratings? (?:of|on|for)\b")  # fmt: skip
 WATCHES_STOCK = re.compile(
     r"\b(?:notify|let me|tell me|remind)\b.*\b(?:(?:back )?in stock|available|back)\b|^(?:ok |and |please |, )*notify me when (?:it is|they are)[ .!]*$"
 )
@@ -288,7 +293,7 @@ NEVER_MIND = re.compile(
 )
 """A refusal whatever comes behind it, short of goods: `never mind i'll keep them`."""
 UNSAFE = re.compile(
-    r"(?<!bath )\bbombs?\b|\bexplosives?\b|\b(?:meth|cocaine|heroin)\b|\b(?:kill|hurt|poison|stab|shoot|drug|stalk) (?:my(?:self)?|someone|somebody|people|him|her|them|a person)\b|"
+    r"\bbombs?\b(?<!bath bomb)(?<!bath bombs)|\bexplosives?\b|\b(?:meth|cocaine|heroin)\b|\b(?:kill|hurt|poison|stab|shoot|drug|stalk) (?:my(?:self)?|someone|somebody|people|him|her|them|a person)\b|"
     r"\bsuicid\w+|\bself[- ]harm\b|\bcounterfeit\w*|\bfake id\b|\bshoplift\w*|\bsteal\b|\b(?:hack|break) into\b|\bsilencers?\b"
 )
 """What no shop helps with."""

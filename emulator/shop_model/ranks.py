@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from emulator.shop_model.words import fold
 
@@ -12,7 +13,7 @@ _ROWS = (
     # words, what is ranked, keys of it, its words from least to most, whether the most ranks first
     (r"cheapest|cheaper|least expensive|less expensive|costs? less|costs? the least", "price", ("price",), (), False),
     (r"most expensive|more expensive|pricier|priciest|dearest|costs? more", "price", ("price",), (), True),
-    (r"(?:best|better|top|highest|higher) (?:rated|ratings?)|rated (?:higher|highest|better|best)|(?:best|better) (?:reviews?|one)|would you (?:go for|go with|pick|choose|recommend|take|buy|get|prefer)|do you (?:recommend|prefer)|should i (?:pick|choose|take|buy|get)", "rating", ("rating",), (), True),
+    (r"(?:best|better|top|highest|higher|most) (?:rated|ratings?|stars?)|rated (?:higher|highest|better|best)|(?:best|better) (?:reviews?|one)|would you (?:go for|go with|pick|choose|recommend|take|buy|get|prefer)|do you (?:recommend|prefer)|should i (?:pick|choose|take|buy|get)", "rating", ("rating",), (), True),
     (r"(?:arrives?|comes?|ships?|gets? here) (?:first|sooner|soonest|faster|fastest|earlier|quicker|quickest)|quickest|sooner|soonest|(?:faster|fastest) delivery", "delivery days", ("delivery_days",), (), False),
     (r"lighter|lightest|weighs? (?:less|the least)", "weight", ("weight",), ("light", "medium", "heavy"), False),
     (r"heavier|heaviest|weighs? (?:more|the most)", "weight", ("weight",), ("light", "medium", "heavy"), True),
@@ -85,9 +86,13 @@ class Rank:
         return next(row for value, row in stated if value == best)
 
 
+_WORDS = [re.compile(rf"\b(?:{words})\b") for words, *_ in _ROWS]
+
+
+@lru_cache(1024)
 def named(text: str) -> Rank | None:
     """The rank that words name."""
-    for words, name, keys, scale, most in _ROWS:
-        if match := re.search(rf"\b(?:{words})\b", text):
+    for pattern, (_, name, keys, scale, most) in zip(_WORDS, _ROWS, strict=True):
+        if match := pattern.search(text):
             return Rank(match[0], name, keys, scale, most)
     return None

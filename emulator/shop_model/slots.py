@@ -34,7 +34,7 @@ _HEDGE = r"(?: (?:about|around|maybe|roughly|say|like|something like|probably|a 
 _UNDER = re.compile(
     r"\b(?:under|highest(?= \d)|below|beneath|less than|cheaper than|up to|at most|max(?:imum)?(?: of)?|within|budget(?: is| of| for [a-z ]+? is)?|limit(?: is| of)?|"
     r"(?:no|not|n't|never|nothing|without|won't|can't|don't|doesn't|cannot|shouldn't|isn't)(?: \w+){0,3} (?:more than|over|above|past|beyond|exceed(?:ing)?)|"
-    r"spend|have|stretch|go|manage|afford|pay|around|about|by|lower than)"
+    r"spend|have|stretch|go|manage|afford|pay|around|about|by|lower than|like(?= (?:[$€£] ?\d|\d+ ?(?:dollars|[$€£]))))"
     rf"{_HEDGE} (?:{_MONEY}|(?P<n3>\d+(?:[.,]\d+)*)(?! ?(?:%|percent|days?|weeks?|months?|minutes?|hours?|inch|am|pm)))"
 )
 _OFF = re.compile(
@@ -76,6 +76,10 @@ _LENGTH = {"day": 1, "week": 7, "month": 30, "quarter": 90, "year": 365}
 _QUANTITY = re.compile(
     r"\b(?:x ?)?(\d{1,4}|two|three|four|five|six|seven|eight|nine)(?: ?x\b| (?:of|more|pairs?|packs?|units?|pieces?|copies|bottles?|boxes|bags|cans)\b)"
 )
+_CONTAINER = re.compile(
+    r"\b(?:\d{1,3}|a|an|one|two|three|four|five|six|seven|eight|nine) (?:bags?|boxes|box|bottles?|cans?|packs?|pairs?|tubs?|jars?|rolls?|tubes?) of\b"
+)
+"""`2 bags of the dark beans`: how many, and no bags."""
 _QUANTITY_FIRST = re.compile(
     r"(?:\b(?:buy|add|put|order|get|want|need|take|have|reserve)(?: me)?|^) (?:only |just )?(\d{1,4}|two|three|four|five|six|seven|eight|nine)"
     r"(?! ?(?:%|percent|dollars|days?|weeks?|months?|years?|inch|w\b|v\b|[.,]\d|[$€£]))\b"
@@ -103,7 +107,7 @@ _CURRENCY = re.compile(r"[$€£¥]|\b(?:dollar|euro|pound|yen)")
 # Words that name no thing: they steer, they are not searched by.
 IDLE = frozenset(
     """
-    morning evening afternoon fine alright awesome brilliant lovely cheers steep though only haha fair cheers often times said did mate mates dude bro sir madam dear buddy hun folks guys kindly sharpish asap rn tops probably definitely anyhow fella
+    sorry useless rubbish forever fancy wld shout morning evening afternoon fine alright awesome brilliant lovely cheers steep though only haha fair cheers often times said did mate mates dude bro sir madam dear buddy hun folks guys kindly sharpish asap rn tops probably definitely anyhow fella
     differences showed shown favourite favorite dozen dozens another can't cannot won't wouldn't couldn't shouldn't isn't aren't haven't hasn't doesn't we're we'd we'll he's she's meant mean meaning haha lol hmm oh old a about actually broken cheapest expensive damaged defective fair received spent wrong add auto-buy bye he she never nothing changed should wait previous far history recent again ago all already also altogether am an and any anyone anything are around arrive arrives as ask
     asking at available be been before below best better between both bought bring browse browsed bucks budget but buy
     buyers buying by can cart cheap cheaper cheapest check checkout color compare compares comparison confirm
@@ -305,7 +309,7 @@ def _things(text: str) -> tuple[str, ...]:
 
 def stripped(text: str, instead: str) -> str:
     """A text without prices, shares, days and what is expressly not meant; `instead` stands in the place of each."""
-    for pattern in (_BETWEEN, _OVER, _OR_LESS, _UNDER, _PERCENT, _WHEN, _DAYS, re.compile(_MONEY), NOT):
+    for pattern in (_CONTAINER, _BETWEEN, _OVER, _OR_LESS, _UNDER, _PERCENT, _WHEN, _DAYS, re.compile(_MONEY), NOT):
         text = pattern.sub(instead, text)
     return text
 

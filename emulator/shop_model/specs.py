@@ -5,13 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache, lru_cache
-from typing import TypeVar
 
 from emulator.shop_model.slots import NOT
 from emulator.shop_model.words import fold, holds, lexicon
-
-Row = TypeVar("Row", bound=Mapping[str, object])
-"""A product as a tool's answer holds it."""
 
 _SIZES = {
     "xs": ("xs", "extra small"), "s": ("s", "small"), "m": ("m", "medium"), "l": ("l", "large"),
@@ -74,6 +70,8 @@ def _wanted(text: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 def meets(row: Mapping[str, object], specs: Mapping[str, Iterable[str]]) -> bool:
     """Whether a product states one of the values wanted of every dimension."""
+    if not specs:
+        return True
     attributes = row.get("attributes")
     held = attributes.values() if isinstance(attributes, Mapping) else ()
     parts = [fold(part).strip() for part in (*str(row.get("title") or "").split(","), *map(str, held))]
@@ -86,12 +84,6 @@ def _states(parts: Sequence[str], name: str, form: str) -> bool:
     if form[0].isdigit() or " " in form:
         return any(re.search(rf"(?<![\d.]){form}s?\b", part) for part in parts)
     return any(holds(part, form) for part in parts)
-
-
-def fitting(rows: Sequence[Row], text: str) -> list[Row]:
-    """The products that state what words want of them; none where no product does."""
-    specs = wanted(text)
-    return [row for row in rows if meets(row, specs)] if specs else list(rows)
 
 
 def without(text: str, further: str) -> str:

@@ -55,6 +55,7 @@ class View:
     spanish: bool
     short: bool
     missing: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+    _listed: dict[int, list[Product]] = field(default_factory=dict)
     _focus: Product | None = None
     """The product that an earlier ask of this message was about: `is it waterproof and how much does it weigh`."""
 
@@ -129,11 +130,17 @@ class View:
 
     def listed(self, least: int = 1) -> list[Product]:
         """The products that the customer was last shown, `least` of them or more, in the order of that answer."""
+        if least not in self._listed:
+            self._listed[least] = self._shown(least)
+        return self._listed[least]
+
+    def _shown(self, least: int) -> list[Product]:
         earlier = self.dialogue.exchanges[:-1]
         known = {row["product_id"]: row for one in earlier for row in one.products if row.get("title")}
+        titles = [(title_of(row), row) for row in known.values()]
         for exchange in reversed(earlier):
             rows = {row["product_id"]: row for row in exchange.asked_for if row.get("title")}
-            shown = [(exchange.answer.find(title_of(row)), row) for row in known.values()]
+            shown = [(exchange.answer.find(title), row) for title, row in titles]
             named = sorted(((at, key) for key, (at, _) in enumerate(shown) if at >= 0))
             if len(named) >= least:
                 return [shown[key][1] for _, key in named]

@@ -74,13 +74,14 @@ class Reading:
 
 
 _PAST = {
+    "sí": "yes",
     "compré": "i bought",
     "pedí": "i ordered",
     "encargué": "i ordered",
     "recibí": "i received",
     "devolví": "i returned",
 }
-"""Spanish forms that only their accent tells from an imperative."""
+"""Spanish forms that only their accent tells from others."""
 _PAST_FORMS = re.compile(rf"\b(?:{'|'.join(_PAST)})\b", re.IGNORECASE)
 _ENCLITIC = re.compile(r"(.{3,}?[aeioudnr])(?:me|te|se|nos)?(?:la|lo|las|los|le|les)$|(.{3,}[r])(?:me|te|nos)$")
 """A Spanish verb with its pronouns: devolverla, comprarmelos."""
