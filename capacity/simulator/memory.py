@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -61,7 +62,7 @@ class Memory(Generic[_Result]):
 
 
 def content_key(*values: object) -> str:
-    """64 hex digits over the content: arrays by their bytes, floats by their shortest exact form."""
+    """64 hex digits over the content: arrays and tuples of floats by bytes, a float by its shortest exact form."""
     digest = hashlib.sha256()
     for value in values:
         digest.update(_content(value))
@@ -76,5 +77,7 @@ def _content(value: object) -> bytes:
         fields = [getattr(value, name) for name in value.__dataclass_fields__]
         return type(value).__name__.encode() + b"".join(_content(part) + b"\1" for part in fields)
     if isinstance(value, tuple):  # its own text would round an array's numbers
+        if set(map(type, value)) == {float}:  # a timeline has thousands: all at once
+            return f"({len(value)} floats ".encode() + array("d", value).tobytes()
         return b"(" + b"".join(_content(part) + b"\1" for part in value)
     return repr(value).encode()

@@ -49,3 +49,9 @@ def test_only_the_newest_are_kept_and_who_listens_hears_what_is_made():
 def test_an_array_within_a_tuple_is_content_to_its_last_bit():
     """Its printed text would round to eight digits."""
     assert content_key((np.array([1.0]),)) != content_key((np.array([1.0 + 2**-50]),))
+
+
+@pytest.mark.parametrize("other", [(1.0, 2.0 + 2**-51), (1, 2), (1.0, 2), (1.0,), (1.0, 2.0, 0.0), (1.0, (2.0,)), ()])
+def test_a_tuple_of_floats_is_content_to_its_last_bit(other):
+    assert content_key((1.0, 2.0)) == content_key((1.0, float("2")))
+    assert content_key((1.0, 2.0)) != content_key(other)
