@@ -47,7 +47,7 @@ def test_a_plan_survives_its_file(made, tmp_path):
     assert load_plan(tmp_path) == made
 
 
-@pytest.mark.usefixtures("fresh_services")
+@pytest.mark.usefixtures("simulated_anew")
 def test_the_same_seed_gives_the_same_plan_to_the_byte(tmp_path):
     for name in ("one", "two"):
         PLANS.clear()
