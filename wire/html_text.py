@@ -18,10 +18,8 @@ def is_page(text: str) -> bool:
 
 
 def page_words(text: str) -> str:
-    """What a person reads on a page, on one line: its title, then its words where they say more."""
+    """What a person reads on a page, on one line; its title where it has no words."""
     title = _TITLE.search(text)
     parts = (title[1] if title else "", _TAG.sub(" ", _HIDDEN.sub(" ", text)))
     named, said = (" ".join(html.unescape(part).replace("\ufeff", "").split()) for part in parts)
-    if not named or said.startswith(named):
-        return said
-    return f"{named}: {said}" if said else named
+    return said or named

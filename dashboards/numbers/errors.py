@@ -10,7 +10,7 @@ import pandas as pd
 
 from host.json_values import mapping
 from loadgen.record import Run
-from wire.html_text import is_page, page_words
+from wire.html_text import page_words
 
 SAID_LENGTH_MAX = 160
 """Characters of a sentence that stands beside a count."""
@@ -60,6 +60,6 @@ def sentence_of(sample: str) -> str:
     words = [mapping(error).get(key) for key in ("message", "detail", "msg", "error")]
     text = next((word for word in (error, *words) if isinstance(word, str) and word), None)
     if text is None:
-        text = page_words(sample) if is_page(sample) else sample
+        text = page_words(sample) if sample.lstrip().startswith("<") else sample
     line = " ".join(text.split()) + (f" ({again[1]})" if again else "")
     return line if len(line) <= SAID_LENGTH_MAX else f"{line[: SAID_LENGTH_MAX - 1]}…"

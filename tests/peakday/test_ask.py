@@ -126,7 +126,7 @@ def test_a_compressed_answer_is_shown_and_named(asked):
 def test_of_an_error_status_the_verdict_is_what_the_server_says(asked):
     _, data, code, _ = asked(b"<h1>Slow down</h1>", status="429 Too Many Requests", headers="Retry-After: 7\r\n")
     assert code == 1
-    assert data["verdict"].endswith("/v1/chat/completions: status 429 (retry after 7): <h1>Slow down</h1>")
+    assert data["verdict"].endswith("/v1/chat/completions: status 429 (retry after 7 s): <h1>Slow down</h1>")
 
 
 def test_options_of_openai_targets_are_sent(asked):
