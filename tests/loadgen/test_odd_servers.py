@@ -15,7 +15,7 @@ from loadgen.targets.inspection import request
 from loadgen.targets.signals import MappedReader, SignalAnswer
 from loadgen.transport.connection import endpoint
 from tests.loadgen.server import STREAM_END, STREAM_HEAD, chunk, response, serving
-from tests.loadgen.worker_runs import play
+from tests.loadgen.worker_runs import play, stop_when
 from wire.http_response import ResponseReader
 
 BODY = {"message": "{message}"}
@@ -198,7 +198,14 @@ def test_cookies_go_with_the_later_turns_of_their_session(make_job, own):
     mapping = {**SSE, "headers": {"cookie": "sid={session_id}"}} if own else SSE
     with serving(lambda *_: [(0.0, STREAM_HEAD[:-2] + set_two + WHOLE)]) as server:
         mix = {"turns_per_interaction": {"mean": 2.0, "max": 2}, "think_s": {"median": 0.01}}
-        run, _ = play(make_job(spec_of(server, mapping), rate_per_s=20.0, scenario={"mix": mix}))
+
+        def later(_):
+            """Whether a session has asked twice: with a cookie, or with its own for the second time."""
+            sent = [headers["cookie"] for _, headers, _ in server.requests if "cookie" in headers]
+            return len(sent) > (len(set(sent)) if own else 0)
+
+        job = make_job(spec_of(server, mapping), rate_per_s=20.0, for_s=60.0, scenario={"mix": mix})
+        run, _ = play(job, stop_when(later))
     assert {1, 0} <= set(run.turns["turn_index"])
     sent = {headers.get("cookie") for _, headers, _ in server.requests}
     assert sent == ({None, "AWSALB=a/b=; sid=7"} if not own else sent)
