@@ -17,6 +17,7 @@ from tests.loadgen.worker_runs import play
 
 ONE_TURN = {"mean": 1.0, "max": 1}
 SERVICE_S = 0.05
+ATTEMPTS = 5
 RATE_PER_S = 40.0
 """Twice what the one slot serves."""
 
@@ -43,10 +44,13 @@ def turns(tmp_path_factory):
     for name, patience in (("patient", None), ("impatient", {"median": 0.5, "cv": 0.3})):
         mix = {"turns_per_interaction": ONE_TURN, "interactions_per_session": ONE_TURN, "patience_s": patience}
         scenario = {"mix": mix, "load": {"drain_s": 60.0}}
-        with serving(one_slot()) as server:
-            make_job = make_job_in(tmp_path_factory.mktemp(name))
-            job = make_job(TargetSpec("assistant", server.url), scenario=scenario, rate_per_s=RATE_PER_S, for_s=2.0)
-            run, _ = play(job)
+        for _ in range(ATTEMPTS):  # who stands still at its beginning has customers who have all left
+            with serving(one_slot()) as server:
+                make_job = make_job_in(tmp_path_factory.mktemp(name))
+                job = make_job(TargetSpec("assistant", server.url), scenario=scenario, rate_per_s=RATE_PER_S, for_s=2.0)
+                run, _ = play(job)
+            if run.turns["status"].eq("ok").any():
+                break
         found[name] = run.turns
         found["late_s"] = max(found["late_s"], run.generator["heartbeat_late_s_max"].sum())
     return found
