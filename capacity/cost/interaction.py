@@ -196,10 +196,9 @@ def _line(
 
 def _quantiles(values: Floats) -> dict[str, float | None]:
     """p50, p95 and p99; None where fewer than ten values lie beyond."""
-    return {
-        f"p{share:g}": float(np.percentile(values, share)) if len(values) * (100 - share) >= 1_000 else None
-        for share in (50, 95, 99)
-    }
+    known = [share for share in (50, 95, 99) if len(values) * (100 - share) >= 1_000]
+    quantiles = dict(zip(known, np.percentile(values, known).tolist() if known else (), strict=True))
+    return {f"p{share:g}": quantiles.get(share) for share in (50, 95, 99)}
 
 
 def _mean_figure(values: Floats, provenance: str, source: str) -> Figure:
