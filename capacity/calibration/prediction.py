@@ -188,13 +188,17 @@ def measured_figures(run: Observed) -> dict[str, float]:
 def load_step_figures(
     arrival_s: Floats, end_s: Floats, output_tokens: Ints, ttft_s: Floats, tpot_s: Floats
 ) -> dict[str, float]:
-    """Throughput over the whole run, medians, and the furthest quantile that has ten calls beyond it."""
+    """Throughput over the whole run, medians, and the furthest quantile that has ten calls beyond it.
+
+    Answers of one token have no TPOT; where all are, there is no figure of it.
+    """
     span_s = float(end_s.max() - arrival_s.min())
     tails = [share for share in (0.99, 0.95) if len(ttft_s) * (1 - share) >= 10 - 1e-9][:1]
     figures = {"output_tokens_per_s": float(output_tokens.sum()) / span_s}
     for quantile in (0.5, *tails):
         label = f"p{round(quantile * 100)}"
-        figures[f"tpot_s_{label}"] = float(np.quantile(tpot_s, quantile)) if len(tpot_s) else 0.0
+        if len(tpot_s):
+            figures[f"tpot_s_{label}"] = float(np.quantile(tpot_s, quantile))
         figures[f"ttft_s_{label}"] = float(np.quantile(ttft_s, quantile))
     return figures
 

@@ -16,6 +16,8 @@ from capacity.simulator.requests import Floats
 from neuron_bench.step_model import HoldOut, StepModel
 
 CALLS_MIN = 200
+DECODED_MIN = 10
+"""Answers of two tokens or more in every load step: a first token tells nothing of a step that decodes."""
 TOGETHER_MIN = 4.0
 """Requests decoding together, on average, in the busiest run: below this no run shows what a batch costs."""
 UTILISED_MIN = 0.5
@@ -48,7 +50,7 @@ def first_refusal(*checks: Callable[[], None]) -> CalibrationError | None:
 
 
 def refuse_few(runs: Sequence[Observed]) -> None:
-    """Refuse too few calls, and invented ones.
+    """Refuse too few calls, load steps in which too few were decoded, and invented ones.
 
     Raises:
         CalibrationError: with how many are needed.
@@ -59,6 +61,11 @@ def refuse_few(runs: Sequence[Observed]) -> None:
     for run in runs:
         if run.provenance == "schema_example":
             raise CalibrationError(f"{run.name}: schema_example values are invented; run against a real engine")
+        if len(run.tpot_s) < DECODED_MIN:
+            raise CalibrationError(
+                f"{run.name}: {len(run.tpot_s)} answers have two tokens or more, {DECODED_MIN} needed to tell what a step"
+                " takes; leave the run out, or measure with longer answers"
+            )
 
 
 def refuse_misfit(table: Sequence[HoldOut], error: float) -> None:

@@ -109,6 +109,15 @@ def test_another_length_mix_is_predicted_too(fitted):
     assert abs(rows["output_tokens_per_s"].error_ratio) < 0.03
 
 
+def test_a_load_step_of_single_tokens_is_refused():
+    """Labels, scores: nothing decodes, so nothing tells what a step takes, with other load steps beside it or without."""
+    run = observed(4.0)
+    single = replace(run, name="labels", output_tokens=np.ones_like(run.output_tokens), decode_s=0 * run.decode_s)
+    for runs in ([single], [observed(8.0), single]):
+        with pytest.raises(CalibrationError, match="labels: 0 answers have two tokens or more, 10 needed"):
+            calibrate(runs, LIMITS, WHO)
+
+
 def test_the_fit_states_its_range_and_how_sure_it_is(fitted):
     assert fitted.validity["requests_per_s"] == pytest.approx((2.0, 13.0), rel=0.15)
     assert fitted.validity["decoding"][1] > 10

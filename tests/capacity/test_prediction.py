@@ -98,6 +98,14 @@ def test_a_short_run_is_judged_at_p95_and_a_long_one_at_p99():
     assert {"ttft_s_p50", "tpot_s_p50", "output_tokens_per_s"} == set(measured_figures(observed(9.5, n=100)))
 
 
+def test_single_tokens_have_no_tpot(fitted):
+    """Labels, scores: what is predicted of them, and scored, is first tokens and throughput."""
+    run = observed(9.5)
+    single = replace(run, output_tokens=np.ones_like(run.output_tokens), decode_s=0 * run.decode_s)
+    outcomes = score_prediction(prediction(predict_figures(single.requests(), fitted, seed=1)), single)
+    assert {outcome.predicted.metric for outcome in outcomes} == {"output_tokens_per_s", "ttft_s_p50", "ttft_s_p95"}
+
+
 def test_a_run_too_short_for_every_predicted_figure_is_refused():
     lone = prediction([replace(figure, metric="ttft_s_p999") for figure in prediction_figures()])
     with pytest.raises(PlanError, match="none of the predicted figures"):

@@ -25,11 +25,11 @@ def tool(folder: Path, name: str, body: str = "") -> None:
 
 
 def bench(
-    tmp_path: Path, bench_exit: int = 0, curl_exit: int = 0, record: bool = True, **settings: str
+    tmp_path: Path, bench_exit: int = 0, curl: str = "exit 0", record: bool = True, **settings: str
 ) -> tuple[subprocess.CompletedProcess[str], list[str]]:
     """Run the script in a root of its own: a python, an aws, a curl and a sudo that are none."""
     tool(tmp_path, "aws", 'case "$*" in *.log) cp "$4" pushed.log;; esac')
-    tool(tmp_path, "curl", f"exit {curl_exit}")
+    tool(tmp_path, "curl", curl)
     tool(tmp_path, "sudo")
     made = f"mkdir -p {tmp_path}/benches/one;" if record else ""
     tool(tmp_path, "python", f'case "$*" in *"bench run"*) {made} echo measured; exit {bench_exit};; esac')
@@ -88,7 +88,7 @@ def _path_first(tmp_path: Path, folder: Path) -> Path:
 
 def test_a_server_that_dies_is_an_environment_error(tmp_path: Path) -> None:
     """No endless wait for a server that is gone; the log says so."""
-    done, calls = bench(tmp_path, curl_exit=7, METHOD="endpoint", SERVE_COMMAND="false")
+    done, calls = bench(tmp_path, curl="exit 7", METHOD="endpoint", SERVE_COMMAND="false")
     assert done.returncode == 5
     assert "the server ended before it was ready" in (tmp_path / "pushed.log").read_text()
     assert not any("bench run" in call for call in calls)
@@ -97,8 +97,8 @@ def test_a_server_that_dies_is_an_environment_error(tmp_path: Path) -> None:
 def test_a_server_is_stopped_and_alone_sees_the_models_token(tmp_path: Path) -> None:
     """In its environment, on no command line; and it does not outlive the bench."""
     serve = f"sh -c 'echo token=$HF_TOKEN pid=$$ > {tmp_path}/server; sleep 60'"
-    tool(tmp_path, "curl", "")
-    done, calls = bench(tmp_path, METHOD="endpoint", SERVE_COMMAND=serve, MODEL_TOKEN="hf_secret")
+    ready = f"until [ -s {tmp_path}/server ]; do sleep 0.01; done"
+    done, calls = bench(tmp_path, curl=ready, METHOD="endpoint", SERVE_COMMAND=serve, MODEL_TOKEN="hf_secret")
     assert done.returncode == 0, done.stderr
     token, pid = (tmp_path / "server").read_text().split()
     assert token == "token=hf_secret"
