@@ -63,8 +63,8 @@ def refuse_few(runs: Sequence[Observed]) -> None:
             raise CalibrationError(f"{run.name}: schema_example values are invented; run against a real engine")
         if len(run.tpot_s) < DECODED_MIN:
             raise CalibrationError(
-                f"{run.name}: {len(run.tpot_s)} answers have two tokens or more, {DECODED_MIN} needed to tell what a step"
-                " takes; leave the run out, or measure with longer answers"
+                f"{run.name}: {len(run.tpot_s)} answers have two tokens or more, {DECODED_MIN} needed to tell what a"
+                " step takes; leave the run out, or measure with longer answers"
             )
 
 

@@ -110,7 +110,7 @@ def test_another_length_mix_is_predicted_too(fitted):
 
 
 def test_a_load_step_of_single_tokens_is_refused():
-    """Labels, scores: nothing decodes, so nothing tells what a step takes, with other load steps beside it or without."""
+    """Labels, scores: nothing decodes, so nothing tells what a step takes, alone or beside other load steps."""
     run = observed(4.0)
     single = replace(run, name="labels", output_tokens=np.ones_like(run.output_tokens), decode_s=0 * run.decode_s)
     for runs in ([single], [observed(8.0), single]):
