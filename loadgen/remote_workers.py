@@ -18,7 +18,11 @@ from host.errors import Exit
 from loadgen.job import FOLDER_VARIABLE
 from loadgen.seal import VARIABLE, shared_secret
 
-LOCUSTFILE = Path(__file__).with_name("worker") / "locustfile.py"
+LOCUST = (
+    *(sys.executable, "-P", "-m", "loadgen.worker.locust_command"),
+    *("-f", str(Path(__file__).with_name("worker") / "locustfile.py")),
+)
+"""The command that both ends of a run are."""
 POLL_S = 0.1
 STOP_WITHIN_S = 3.0
 _MACOS_OPEN_MAX = 10_240
@@ -38,7 +42,7 @@ def run_worker(master_host: str, master_port: int, number: int = 1) -> int:
     raise_open_file_limit()
     arguments = ("--worker", "--master-host", master_host, "--master-port", str(master_port))
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LOCUST_", "PEAKDAY_JOB"))}
-    command = [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments, "--headless", "--only-summary"]
+    command = [*LOCUST, *arguments, "--headless", "--only-summary"]
     command += ["--loglevel", "WARNING"]
     with tempfile.TemporaryDirectory(prefix="peakday-worker-") as folder, noted_signals() as interrupts:
         environment |= {FOLDER_VARIABLE: folder, VARIABLE: secret}

@@ -14,7 +14,6 @@ import re
 import secrets
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -32,7 +31,7 @@ from loadgen.coordinator.scrape import Scraper, meter_of, scrape_urls
 from loadgen.coordinator.status_line import line
 from loadgen.job import LoadError, LoadJob
 from loadgen.live import Live, Report, read_live
-from loadgen.remote_workers import LOCUSTFILE, POLL_S, STOP_WITHIN_S, noted_signals, raise_open_file_limit
+from loadgen.remote_workers import LOCUST, POLL_S, STOP_WITHIN_S, noted_signals, raise_open_file_limit
 from loadgen.run_info import RUNNING, RunInfo, ScenarioRef, TargetRef, write_info
 from loadgen.seal import VARIABLE, shared_secret
 
@@ -257,7 +256,7 @@ def _start(
         environment["PEAKDAY_WORKER"] = str(worker)
     return processes.start(
         name.replace("-", " "),
-        [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), *arguments],
+        [*LOCUST, *arguments],
         log=logs / f"{name}.log",
         folder=job.folder,
         environment=environment,
