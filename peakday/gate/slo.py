@@ -7,10 +7,13 @@ bound over the runs.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from loadgen.analysis.totals import failed_codes
 from loadgen.record import Run
 from peakday.config import CHECKS_FILE
 from peakday.gate.metrics import interaction_costs, run_value
@@ -29,12 +32,20 @@ def judge(slo: Slo, runs: Sequence[Run], length_s: float) -> Line:
         why = "zero traffic: no turn was offered, so nothing was met or missed"
         return Line(GATE, slo.name, Verdict.INCONCLUSIVE, why, str(slo))
     if slo.allowed_ratio is not None:
-        return judge_share(slo, batches(slo, runs, length_s))
+        line = judge_share(slo, batches(slo, runs, length_s))
+        return replace(line, why=line.why + _failures(runs)) if line.verdict is Verdict.FAIL else line
     values = [run_value(run, slo.metric) for run in runs]
     if any(value is None for value in values):
         why = f"{slo.name} is missing in {sum(value is None for value in values)} of {len(runs)} runs: vanished"
         return Line(GATE, slo.name, Verdict.INCONCLUSIVE, why, str(slo))
     return judge_mean(slo, [value for value in values if value is not None])
+
+
+def _failures(runs: Sequence[Run]) -> str:
+    """How turns failed, the most frequent codes first; empty where none did."""
+    codes = Counter(code for run in runs for code in failed_codes(run.turns))
+    most = ", ".join(f"{code} x {count}" for code, count in codes.most_common(3))
+    return f"; {codes.total()} turns failed: {most}" if codes else ""
 
 
 def batches(slo: Slo, runs: Sequence[Run], length_s: float) -> list[Batch]:

@@ -30,7 +30,7 @@ from peakday.gate.metrics import run_values, tail
 from peakday.gate.regression.noise import calibration_loop
 from peakday.gate.settings import Runs
 from peakday.gate.snapshot.figures import Figures, figures, plan_figures
-from peakday.gate.snapshot.own import drive_own, not_covered, own_figures
+from peakday.gate.snapshot.own import drive_own, gave_up, not_covered, own_figures
 from peakday.gate.snapshot.script import Question, drive, questions, without_waits
 from peakday.guard import Target, admit_unpaid, admitted, origin, parse_targets
 from peakday.run.load import LoadOptions, load_of, make_job, on_stack, on_targets, target_spec
@@ -88,6 +88,8 @@ def scripted_own(build: Build, script: Sequence[Question], *, console: Console) 
             rows = drive_own(spec, script, admitted([place]), place.addresses)
             if (end := running.ended()) is not None:
                 raise CommandError(str(end), Exit.ENVIRONMENT)
+            if gave_up(rows):
+                break
     known = own_figures(rows)
     return Scripted(rows, known, not_covered(rows, known, spec.kind))
 

@@ -31,6 +31,9 @@ KINDS = ("assistant", "http", "openai")
 TURNS_MAX = 100
 """Turns of a script: what is beyond is not asked, and a note says so. A choice of ours."""
 ANSWERED = "answered"
+NO_ANSWER, NOT_ASKED = "no_answer", "not_asked"
+SILENT_MAX = 3
+"""Conversations in a row without an answer, each waited for to its timeout, before the rest is not asked."""
 _NAMES = {
     "input_tokens": "input tokens", "cache_read_tokens": "cached tokens", "output_tokens": "output tokens",
     "model_calls": "model calls", "cost_usd": "cost",
@@ -58,18 +61,36 @@ def drive_own(
 ) -> list[dict[str, object]]:
     """Ask every question, each after the answer before it; one row each. A turn that failed ends its conversation.
 
+    A system that is silent (`SILENT_MAX`) is asked no more: the turns that are left are `not_asked`.
+
     Args:
         admitted, addresses: host -> addresses, and those of the target's own host, as the guard resolved them.
     """
     rows: list[dict[str, object]] = []
+    silent = 0
     for intent in dict.fromkeys(one.intent for one in asked):
         turns = [one for one in asked if one.intent == intent]
+        if silent >= SILENT_MAX:
+            rows += [_failed(spec, one, NOT_ASKED) for one in turns]
+            continue
         mine = _own_stream(spec, turns, addresses) if spec.kind == "assistant" else _mapped(spec, turns, admitted)
         for row in mine:
             rows.append(row)
             if str(row["end"]).startswith(ERROR):
                 break
+        silent = silent + 1 if rows[-1]["end"] == f"{ERROR}{NO_ANSWER}" else 0
     return rows
+
+
+def gave_up(rows: Sequence[Mapping[str, object]]) -> bool:
+    """Whether the system was silent, so that it was not asked all."""
+    return any(row["end"] == f"{ERROR}{NOT_ASKED}" for row in rows)
+
+
+def _failed(spec: TargetSpec, asked: Question, code: str) -> dict[str, object]:
+    if spec.kind == "assistant":
+        return turn_row(asked, [{"event": "error", "code": code}])
+    return mapped_row(asked, [], code, tells_tools=False)
 
 
 def _own_stream(spec: TargetSpec, turns: Sequence[Question], addresses: Sequence[str]) -> Iterator[dict[str, object]]:
@@ -82,7 +103,7 @@ def _own_stream(spec: TargetSpec, turns: Sequence[Question], addresses: Sequence
             )  # fmt: skip
             events = [*asked]
         except (AssistantError, OSError, HTTPException):
-            events = [{"event": "error", "code": "no_answer"}]
+            events = [{"event": "error", "code": NO_ANSWER}]
         except (ValueError, KeyError, TypeError):
             events = [{"event": "error", "code": "malformed"}]
         yield turn_row(one, events)
@@ -134,7 +155,7 @@ def _asked(
             signals += piece.recognised
     except LoadError as error:
         status = re.search(r"status (\d{3})", str(error))
-        return signals, status[0] if status else "no_answer"
+        return signals, status[0] if status else NO_ANSWER
     return signals, None
 
 

@@ -20,7 +20,7 @@ from peakday.gate.check import CheckOptions, request_of, settings
 from peakday.gate.gate import run_check
 from peakday.gate.outputs import as_annotations, as_junit, sentence
 from peakday.gate.settings import load_checks
-from peakday.gate.snapshot.own import drive_own, mapped_row, not_covered, own_figures, script_of
+from peakday.gate.snapshot.own import drive_own, gave_up, mapped_row, not_covered, own_figures, script_of
 from peakday.gate.state import prepare
 from peakday.gate.verdicts import Line, Outcome, Verdict
 from scenarios.questions import Entry
@@ -209,6 +209,18 @@ def test_an_openai_target_is_held_by_its_usage_and_asked_with_its_history(monkey
     assert [each["role"] for each in asked[1]] == ["user", "assistant", "user"]
     assert asked[1][1]["content"] == " w0 w1 w2 w3"
     assert set(not_covered(rows, figures, "openai")) == {"cached tokens", "cost", "model"}
+
+
+@pytest.mark.parametrize("kind", ["openai", "assistant"])
+def test_a_silent_system_is_asked_three_times_and_no_more(kind, monkeypatch):
+    """A hundred questions to a server that hangs would be hours of waiting; the others are told as not asked."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    spec = TargetSpec(kind, "http://127.0.0.1:9", model="m", request=openai_options().as_json())
+    rows = drive_own(spec, script_of([Entry(("one?", "two?"))] * 5), {})
+    ends = [str(row["end"]).removeprefix("error ") for row in rows]
+    assert ends == ["no_answer"] * 3 + ["not_asked"] * 4
+    assert gave_up(rows)
+    assert not gave_up(rows[:3])
 
 
 def own_stream(pieces):

@@ -52,6 +52,7 @@ def test_half_the_turns_failing_at_once_misses_a_latency_slo():
     line = judge(P95, [half], 60)
     assert line.verdict == Verdict.FAIL
     assert "300 of 600 turns missed it" in line.why
+    assert line.why.endswith("; 300 turns failed: http_error x 300")
 
 
 def test_a_turn_that_the_end_of_the_run_cut_off_says_nothing_before_its_limit():
