@@ -29,6 +29,10 @@ from slo.histogram import RELATIVE_WIDTH, Histogram
 from tests.loadgen.server import assistant, assistant_events, chat_events, response, serving, streamed
 
 
+ONE_INTERACTION = {"mix": {"interactions_per_session": {"mean": 1.0, "max": 1}}}
+"""When a second one begins is up to how soon the first was answered, and so whether it falls into the run."""
+
+
 def turns_of(folder: Path) -> set[tuple[object, ...]]:
     """What customers did, without its times."""
     turns = load_run(folder).turns
@@ -42,7 +46,10 @@ def test_a_run_leaves_a_finished_record_and_no_process(make_job, tmp_path):
     with serving(assistant(lambda: streamed(assistant_events(), 0.02, 0.002))) as server:
         for processes in (1, 2):
             folder = tmp_path / f"w{processes}"
-            job = make_job(TargetSpec("assistant", server.url), run_dir=str(folder), processes=processes, for_s=1.0)
+            job = make_job(
+                TargetSpec("assistant", server.url), scenario=ONE_INTERACTION, run_dir=str(folder),
+                processes=processes, for_s=1.0,
+            )  # fmt: skip
             outcome = run_load(job)
             folders.append(folder)
     info = json.loads((folder / "run.json").read_text())
