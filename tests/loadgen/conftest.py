@@ -53,7 +53,8 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> str:
 def hourly(monkeypatch: pytest.MonkeyPatch) -> None:
     """For `ask_mapped`: whenever it looks at the clock an hour has gone by, on fast machines and slow ones."""
     hours = itertools.count(step=3600.0)
-    monkeypatch.setattr("loadgen.targets.inspection.time", SimpleNamespace(monotonic=lambda: next(hours)))
+    for module in ("loadgen.targets.inspection", "loadgen.transport.exchange"):
+        monkeypatch.setattr(f"{module}.time", SimpleNamespace(monotonic=lambda: next(hours)))
 
 
 @pytest.fixture

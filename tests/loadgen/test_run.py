@@ -28,7 +28,6 @@ from loadgen.targets.module import load_class
 from slo.histogram import RELATIVE_WIDTH, Histogram
 from tests.loadgen.server import assistant, assistant_events, chat_events, response, serving, streamed
 
-
 ONE_INTERACTION = {"mix": {"interactions_per_session": {"mean": 1.0, "max": 1}}}
 """When a second one begins is up to how soon the first was answered, and so whether it falls into the run."""
 

@@ -79,8 +79,8 @@ def test_a_stream_that_only_stays_alive_is_given_up():
     """Comments are no end."""
     beats = [(0.0, STREAM_HEAD), *[(0.01, chunk(b": ping\n\n"))] * 20]
     mapping = {"format": "sse", "body": {}, "text": {"path": "t"}, "end": {"data": "[DONE]"}}
-    with serving(lambda *_: beats) as server, pytest.raises(LoadError, match="no end within 300 s"):
-        list(ask_mapped(TargetSpec("http", server.url, mapping=mapping), "hello", within_s=300.0))
+    with serving(lambda *_: beats) as server, pytest.raises(LoadError, match="no end within 1e\\+04 s"):
+        list(ask_mapped(TargetSpec("http", server.url, mapping=mapping), "hello", within_s=10_000.0))
 
 
 def test_asking_with_the_wrong_format_says_so(assistant_url):
