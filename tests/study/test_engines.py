@@ -9,8 +9,6 @@ from capacity.calibration.hits import with_hits
 from study.engines import BAR, PLAIN, SHARE_BAR, Setting, Verdict, draw_engine, judge, measure, misses, table, terms
 
 SAMPLE = range(20)
-FEW = (1, 5, 6)
-"""A sweep past saturation, a light one whose drift hides its medians, and one with a fifth of scatter."""
 
 
 @pytest.fixture(scope="module")
@@ -30,22 +28,12 @@ def test_another_seed_draws_other_engines():
     assert (measure(other)[0].ttft_s != measure(replace(other, setting=PLAIN))[0].ttft_s).any()
 
 
-def test_a_few_are_predicted_within_the_bar_or_refused_with_what_to_measure():
-    """The same law as for the sample of twenty below, which takes a minute."""
-    saturated, light, scattered = (judge(number) for number in FEW)
-    assert (saturated.refused, scattered.refused) == (None, None)
-    assert saturated.within
-    assert scattered.within
-    assert "measure" in (light.refused or "")
-
-
 def test_hits_are_searched_where_exponentials_have_no_number():
     """On this engine's sweep a share of hits runs to nothing, by the logarithm of its odds."""
     with np.errstate(over="raise", divide="raise", invalid="raise"):
         assert with_hits(measure(draw_engine(88)))[1] is None
 
 
-@pytest.mark.slow
 def test_what_is_not_refused_is_predicted_within_the_bar(verdicts):
     """At most one of the sample may miss: 97% of 300 is the bar of the whole table."""
     fitted = [each for each in verdicts if each.refused is None]
@@ -53,7 +41,6 @@ def test_what_is_not_refused_is_predicted_within_the_bar(verdicts):
     assert sum(each.within for each in fitted) >= len(fitted) - 1
 
 
-@pytest.mark.slow
 def test_a_refusal_names_what_to_measure_next_or_what_to_check(verdicts):
     for each in verdicts:
         assert each.refused is None or "measure" in each.refused or "check" in each.refused
