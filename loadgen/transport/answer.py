@@ -113,7 +113,7 @@ class Answer:
         self.text: list[bytes] | None = [] if keep_text else None
         self.connection: Any = None
         self.on_end: Any = None
-        self.on_said: Any = None
+        self.on_said: Callable[[Answer], None] | None = None
 
     def on_headers(self, now_ns: int, http_status: int, headers: Mapping[bytes, bytes]) -> Take:
         """Take status and headers; return what takes the body."""
